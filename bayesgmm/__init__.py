@@ -1,0 +1,51 @@
+"""Gaussian mixtures: k-means, EM, MAP and variational Bayes in one loop (``inference/loop.py``).
+
+``scores = E[log weight] + E[log N(x)]``; responsibilities are their softmax; statistics are additive sums over rows; the
+posterior is prior plus statistics; the bound is the sum of normalisers minus what the prior charges. Which algorithm runs is
+decided by the prior alone.
+"""
+
+from __future__ import annotations
+
+from bayesgmm._version import __version__
+from bayesgmm.core.components import NormalWishart
+from bayesgmm.core.mixture import MAP, Mixture
+from bayesgmm.core.points import FlatGaussian, Gaussian
+from bayesgmm.core.statistics import Stats
+from bayesgmm.core.structures import Diagonal, Full, Spherical
+from bayesgmm.core.weights import Dirichlet, FlatWeights, PointWeights, StickBreaking
+from bayesgmm.datasets import Dataset, load_dataset
+from bayesgmm.estimators import BayesianGaussianMixture, FitError, FitWarning, GaussianMixture, KMeans, load
+from bayesgmm.inference.cache import enable_compilation_cache
+from bayesgmm.inference.initialise import initialise
+from bayesgmm.inference.loop import Outcome, Result, fit
+
+__all__ = [
+    "MAP",
+    "BayesianGaussianMixture",
+    "Dataset",
+    "Diagonal",
+    "Dirichlet",
+    "FitError",
+    "FitWarning",
+    "FlatGaussian",
+    "FlatWeights",
+    "Full",
+    "Gaussian",
+    "GaussianMixture",
+    "KMeans",
+    "Mixture",
+    "NormalWishart",
+    "Outcome",
+    "PointWeights",
+    "Result",
+    "Spherical",
+    "Stats",
+    "StickBreaking",
+    "__version__",
+    "enable_compilation_cache",
+    "fit",
+    "initialise",
+    "load",
+    "load_dataset",
+]

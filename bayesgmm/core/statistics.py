@@ -1,0 +1,75 @@
+"""The additive record that every algorithm collects, and the two Gaussian maps that make it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bayesgmm.core.structures import Structure
+
+
+class Stats(NamedTuple):
+    """Sums over rows; adding two records is adding two data sets.
+
+    Attributes
+    ----------
+    log_norm : Array, shape ()
+        Weighted sum over rows of ``logsumexp_k score_nk``, in nats.
+    counts : Array, shape (K,)
+        Expected number of rows in each component (sum of weights times responsibilities).
+    sums : Array, shape (K, D)
+        Expected sums of rows, in data units.
+    scatter : Array, shape (K, packed), or (1, packed) when the covariance is tied
+        Expected sums of packed outer products, in squared data units, about the origin.
+    """
+
+    log_norm: jax.Array
+    counts: jax.Array
+    sums: jax.Array
+    scatter: jax.Array
+
+    def __add__(self, other: Stats) -> Stats:  # type: ignore[override]
+        return Stats(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def __sub__(self, other: Stats) -> Stats:
+        return Stats(*(a - b for a, b in zip(self, other, strict=True)))
+
+    def scaled(self, factor: jax.Array | float) -> Stats:
+        """Statistics of data in which every weight is multiplied by ``factor``."""
+        return Stats(*(a * factor for a in self))
+
+
+class Natural(NamedTuple):
+    r"""Scores of all components: ``level_k - 1/2 (x - mean_k)^T precision_k (x - mean_k)``.
+
+    Attributes
+    ----------
+    level : Array, shape (K,)
+    mean : Array, shape (K, D)
+    precision : Array, shape (K, packed), or (1, packed) when tied
+    """
+
+    level: jax.Array
+    mean: jax.Array
+    precision: jax.Array
+
+
+def product_scores(structure: Structure, natural: Natural, x: jax.Array, moments: jax.Array) -> jax.Array:
+    """Scores (N, K) as two matrix products on rows (N, D) and their second moments (N, P); METHODS' feature form."""
+    linear = structure.multiply(natural.precision, natural.mean)
+    constant = natural.level - (linear * natural.mean).sum(-1) / 2
+    return constant + x @ linear.T - moments @ structure.coefficients(natural.precision).T / 2
+
+
+def centred_scores(structure: Structure, natural: Natural, x: jax.Array) -> jax.Array:
+    """Scores (N, K) from differences to each mean: slower than `product_scores`, no cancellation far from the origin."""
+    precision = jnp.broadcast_to(natural.precision, (len(natural.level), *natural.precision.shape[1:]))
+
+    def one(args):
+        level, mean, matrix = args
+        delta = x - mean
+        return level - (structure.multiply(matrix, delta) * delta).sum(-1) / 2
+
+    return jax.lax.map(one, (natural.level, natural.mean, precision)).T
