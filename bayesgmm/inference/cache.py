@@ -1,0 +1,31 @@
+"""Compiled programs kept on disk, so that a fresh process starts fast."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+
+
+def enable_compilation_cache(path: str | os.PathLike | None = None) -> Path:
+    """Keep JAX's compiled programs in a private folder of the user's.
+
+    The setting belongs to the whole process and so to all JAX code in it; the library never calls this by itself, the command line does.
+
+    Parameters
+    ----------
+    path : path, optional
+        Folder; by default ``$JAX_COMPILATION_CACHE_DIR``, else ``bayesgmm/xla-<jax version>`` in the user's cache folder.
+
+    Returns
+    -------
+    Path
+        The folder in use.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(path or os.environ.get("JAX_COMPILATION_CACHE_DIR") or home / "bayesgmm" / f"xla-{jax.__version__}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    return folder

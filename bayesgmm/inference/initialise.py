@@ -1,0 +1,132 @@
+"""Where a fit starts: a partition of the rows, or responsibilities, turned into a posterior by one update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.statistics import Stats
+from bayesgmm.inference.kernel import from_labels, from_responsibilities
+from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
+
+SAMPLE = 65_536
+"""Above this many rows the centres are found on a random sample of this size."""
+
+
+def sampled(key, x, weight):
+    """All rows and weights, or a random sample of them when there are many."""
+    if len(x) <= SAMPLE:
+        return x, weight
+    rows = jax.random.choice(key, len(x), (SAMPLE,), replace=False)
+    return x[rows], weight[rows]
+
+
+def _label(x, centres):
+    return nearest_centre(x, Centroids(centres, jnp.ones(len(centres), bool)))[0]
+
+
+def by_kmeans(key, x, weight, n_components: int):
+    """Clusters of k-means from a k-means++ seed."""
+    first, second = jax.random.split(key)
+    rows, weights = sampled(first, x, weight)
+    result = lloyd(rows, weights, seed(second, rows, weights, n_components), tol=1e-6, max_steps=50)
+    return nearest_centre(x, result.posterior)[0]
+
+
+def by_kmeans_plus_plus(key, x, weight, n_components: int):
+    """Rows nearest to each k-means++ seed."""
+    first, second = jax.random.split(key)
+    return _label(x, seed(second, *sampled(first, x, weight), n_components))
+
+
+def by_random_rows(key, x, weight, n_components: int):
+    """Rows nearest to each of K distinct rows drawn at random."""
+    first, second = jax.random.split(key)
+    return _label(x, seed(second, *sampled(first, x, weight), n_components, spread=False))
+
+
+def by_random_responsibilities(key, x, weight, n_components: int):
+    """Responsibilities (N, K) drawn uniformly from the simplex."""
+    return jax.random.dirichlet(key, jnp.ones(n_components, x.dtype), (len(x),))
+
+
+WARD_ROWS = 2000
+"""Most rows, counted with their weights, that are clustered hierarchically."""
+
+
+def by_ward(x, weight, n_components: int):
+    """Ward's hierarchical clustering cut at K, or None for many rows or weights that are no whole numbers.
+
+    Deterministic; a start of good quality for few rows (Ward 1963, JASA 58; by scipy). Rows of weight 0 get label 0.
+    """
+    weight = np.asarray(weight, float)
+    if weight.sum() > WARD_ROWS or (weight != np.round(weight)).any() or weight.sum() < n_components or n_components == 1:
+        return None
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    copies = np.repeat(np.arange(len(weight)), weight.astype(int))
+    labels = np.zeros(len(weight), np.int32)
+    labels[copies] = fcluster(linkage(np.asarray(x, float)[copies], "ward"), n_components, "maxclust") - 1
+    return jnp.asarray(labels)
+
+
+STARTS: dict[str, Callable] = {
+    "kmeans": by_kmeans,
+    "k-means++": by_kmeans_plus_plus,
+    "random": by_random_responsibilities,
+    "random_from_data": by_random_rows,
+}
+"""Registry of starts: ``(key, rows, weight, n_components)`` to labels (N,) or responsibilities (N, K)."""
+
+
+def assigned_stats(structure, tied: bool, x, assigned, n_components: int, weight) -> Stats:
+    """Statistics of labels (N,) or responsibilities (N, K)."""
+    if assigned.ndim == 1:
+        return from_labels(structure, tied, x, assigned, n_components, weight)
+    return from_responsibilities(structure, tied, x, assigned.astype(x.dtype), weight)
+
+
+@partial(jax.jit, static_argnames=("n_components",))
+def start_from(prior, x, assigned, weight, n_components: int) -> Mixture:
+    """Posterior after one update with labels (N,) or responsibilities (N, K); in the prior's precision."""
+    stats = assigned_stats(prior.structure, prior.tied, x, assigned, n_components, weight)
+    return prior.posterior(Stats(*(a.astype(float) for a in stats)))
+
+
+def initialise(key, prior, x, *, method: str = "kmeans", sample_weight=None, labels=None) -> Mixture:
+    """Starting posterior for `fit`.
+
+    Parameters
+    ----------
+    key : jax.Array
+        Random key, such as ``jax.random.key(0)``.
+    prior : Mixture or MAP
+        What the fit will use.
+    x : Array, shape (N, D)
+        Rows; distances are Euclidean in the columns as given.
+    method : {"kmeans", "k-means++", "random_from_data", "random"}
+        How to divide the rows; ignored when ``labels`` is given.
+    sample_weight : Array, shape (N,), optional
+    labels : Array of int (N,) or of float (N, K), optional
+        Known labels, or responsibilities, to start from.
+
+    Returns
+    -------
+    Mixture
+
+    References
+    ----------
+    Arthur & Vassilvitskii (2007), k-means++: the advantages of careful seeding.
+    """
+    x = jnp.asarray(x)
+    weight = jnp.ones(x.shape[0], x.dtype) if sample_weight is None else jnp.asarray(sample_weight, x.dtype)
+    if labels is None:
+        if method not in STARTS:
+            raise ValueError(f"method must be one of {', '.join(map(repr, STARTS))}; got {method!r}.")
+        labels = STARTS[method](key, x, weight, prior.n_components)
+    return start_from(prior, x, jnp.asarray(labels), weight, prior.n_components)
