@@ -1,0 +1,33 @@
+"""The same data through k-means, for comparison."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.inference.initialise import by_kmeans
+
+
+def matched_rows(a: np.ndarray, b: np.ndarray) -> int:
+    """Rows on which two labellings agree after the best one-to-one matching of their labels (Kuhn 1955)."""
+    from scipy.optimize import linear_sum_assignment
+
+    table = np.zeros((a.max() + 1, b.max() + 1), int)
+    np.add.at(table, (a, b), 1)
+    rows, columns = linear_sum_assignment(-table)
+    return int(table[rows, columns].sum())
+
+
+def kmeans_labels(values: np.ndarray, n_clusters: int, seed: int = 0) -> np.ndarray:
+    """k-means labels (N,) on standardised columns, best of five starts by inertia."""
+    scale = values.std(0)
+    rows = jnp.asarray((values - values.mean(0)) / np.where(scale > 0, scale, 1))
+    weight = jnp.ones(len(rows))
+    best, labels = np.inf, np.zeros(len(rows), int)
+    for key in jax.random.split(jax.random.key(seed), 5):
+        found = np.asarray(by_kmeans(key, rows, weight, n_clusters))
+        inertia = sum(((np.asarray(rows)[found == k] - np.asarray(rows)[found == k].mean(0)) ** 2).sum() for k in np.unique(found))
+        if inertia < best:
+            best, labels = inertia, found
+    return labels

@@ -1,0 +1,146 @@
+"""The facts of a fit, computed once; text, notebook, page and JSON only lay them out."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from bayesgmm._version import __version__
+from bayesgmm.analysis.comparison import kmeans_labels, matched_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubt:
+    """A row between two components."""
+
+    row: int
+    first: int
+    probability: float
+    second: int
+    other: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """Everything that is said about a fit, as plain Python values.
+
+    Attributes
+    ----------
+    title : str
+        Name of the data.
+    method : str
+        Kind of model, in words.
+    bound : float
+        Evidence lower bound in nats (Bayesian), None otherwise.
+    multiplicity : float or None
+        What the equivalent labellings of the components add to the bound, in nats.
+    spreads : list of list of float, (K, D)
+        Standard deviations of each component.
+    rows : list of int, (K,)
+        Rows whose most probable component it is.
+    kmeans_agreement : int or None
+        Rows that k-means with as many clusters puts together in the same way.
+    kmeans_rows : list of int, or None
+        Sizes of the clusters of k-means, the largest first.
+    """
+
+    title: str
+    method: str
+    n_samples: int
+    n_rows: float
+    n_features: int
+    columns: list[str]
+    units: list[str]
+    covariance_type: str
+    n_components: int
+    n_asked: int
+    bound: float | None
+    multiplicity: float | None
+    log_likelihood: float
+    objective: float
+    n_parameters: int
+    criteria: dict[str, float]
+    weights: list[float]
+    means: list[list[float]]
+    spreads: list[list[float]]
+    covariances: list[Any]
+    rows: list[int]
+    doubtful: list[Doubt]
+    kmeans_agreement: int | None
+    kmeans_rows: list[int] | None
+    converged: bool
+    n_iter: int
+    n_starts: int
+    seed: Any
+    notes: list[str]
+    version: str = __version__
+
+
+def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[str, ...] | None) -> Facts:
+    """Facts of a fitted estimator; ``values`` (N, D) in the user's units add the comparison with k-means."""
+    d, k = model.n_features_in_, model.n_components_
+    columns = list(getattr(model, "feature_names_in_", [f"x{j}" for j in range(d)]))
+    bayesian = model._bayesian
+    agreement, sizes = None, None
+    if values is not None and k > 1:
+        means = kmeans_labels(values, k)
+        agreement, sizes = matched_rows(model.predict(values), means), sorted(np.bincount(means).tolist(), reverse=True)
+    dense = np.broadcast_to(_dense(model), (k, d, d))
+    return Facts(
+        title=title or "Data",
+        method=_method(model, bayesian),
+        n_samples=model._n_samples,
+        n_rows=model._n_rows,
+        n_features=d,
+        columns=[str(c) for c in columns],
+        units=list(units or [""] * d),
+        covariance_type=model.covariance_type,
+        n_components=k,
+        n_asked=int(model.n_components),
+        bound=float(model.lower_bound_) if bayesian else None,
+        multiplicity=model._multiplicity,
+        log_likelihood=float(model.log_likelihood_),
+        objective=float(model.lower_bound_),
+        n_parameters=int(model.n_parameters_),
+        criteria=dict(model._criteria),
+        weights=model.weights_.tolist(),
+        means=model.means_.tolist(),
+        spreads=np.sqrt(np.diagonal(dense, axis1=1, axis2=2)).tolist(),
+        covariances=np.asarray(model.covariances_).tolist(),
+        rows=np.bincount(model.labels_, minlength=k).tolist(),
+        doubtful=[Doubt(*each) for each in model._doubtful],
+        kmeans_agreement=agreement,
+        kmeans_rows=sizes,
+        converged=bool(model.converged_),
+        n_iter=int(model.n_iter_),
+        n_starts=int(model.n_starts_),
+        seed=model.random_state if isinstance(model.random_state, (int, np.integer)) else None,
+        notes=_notes(model, columns),
+    )
+
+
+def _dense(model) -> np.ndarray:
+    components = model.posterior_.components
+    return np.asarray(components.structure.to_dense(np.asarray(components.covariance), components.n_features))
+
+
+def _method(model, bayesian: bool) -> str:
+    if bayesian:
+        law = "Dirichlet process" if model.weight_concentration_prior_type == "dirichlet_process" else "Dirichlet"
+        return f"Variational Gaussian mixture ({law} weights)"
+    return "Gaussian mixture, maximum likelihood" if model.prior is None else "Gaussian mixture, maximum a posteriori"
+
+
+def _notes(model, columns: list[str]) -> list[str]:
+    """What a careful reader has to be told."""
+    notes = []
+    if not model.converged_:
+        notes.append(f"Not converged after {model.n_iter_} passes: raise max_iter or tol.")
+    if model._dependent:
+        named = ", ".join(columns[j] for j in model._dependent)
+        notes.append(f"Linearly dependent columns ({named}): a ridge of 1e-6 of the variances was added to the data's covariance.")
+    for c in getattr(model, "collapsed_", ()):
+        notes.append(f"Component {c[0] + 1} collapsed onto rows {list(c[1])} (no spread in {columns[c[2]]}); do not trust it.")
+    return notes

@@ -1,0 +1,88 @@
+"""Point estimates of a posterior, and draws of new rows from it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.core.coordinates import Coordinates
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.points import Gaussian
+from bayesgmm.core.weights import PointWeights
+
+
+class Published(NamedTuple):
+    """Laws and point estimates in the user's units.
+
+    Attributes
+    ----------
+    prior, posterior : Mixture
+    penalty : Array, shape ()
+        What the bound pays for ``posterior``.
+    point : Mixture
+        Weights, means and covariances.
+    precision, precision_factor : Array, shape (K or 1, packed)
+    """
+
+    prior: Any
+    posterior: Mixture
+    penalty: jax.Array
+    point: Mixture
+    precision: jax.Array
+    precision_factor: jax.Array
+
+
+def plug_in(posterior: Mixture) -> Mixture:
+    """Posterior means of weights (rescaled to sum to 1), means and covariances as a mixture of known parameters."""
+    weights = jnp.asarray(posterior.weights.mean())
+    components = posterior.components
+    return Mixture(PointWeights(weights / weights.sum()), Gaussian(components.mean, components.covariance, components.structure))
+
+
+@jax.jit
+def published(coordinates: Coordinates, prior, posterior: Mixture) -> Published:
+    """A fit in inner coordinates as it is reported: in the user's units."""
+    prior, posterior = coordinates.mixture_outward(prior), coordinates.mixture_outward(posterior)
+    point = plug_in(posterior)
+    return Published(prior, posterior, prior.penalty(posterior), point, *precision_factors(point.components))
+
+
+def precision_factors(components: Gaussian):
+    """Packed precisions, and the upper factors U with ``U U^T`` = precision that scikit-learn keeps."""
+    structure = components.structure
+    factor = structure.factor(jnp.asarray(components.covariance))
+    precision = structure.inverse(factor)
+    if structure.rank < 2:
+        return precision, 1 / factor
+    inverse = jnp.linalg.inv(factor)
+    return precision, jnp.swapaxes(inverse, -1, -2)
+
+
+def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, D) from the predictive density, grouped by component, and their components (n,)."""
+    point = plug_in(posterior)
+    components = posterior.components
+    structure, d = components.structure, components.n_features
+    counts = rng.multinomial(n, np.asarray(point.weights.weights))
+    bayesian = hasattr(components, "dof")
+    spread = components.scale if bayesian else components.covariance
+    factors = np.broadcast_to(structure.factor(jnp.asarray(spread)), (len(counts), *spread.shape[1:]))
+    parts = []
+    for k, count in enumerate(counts):
+        noise = rng.standard_normal((count, d))
+        if bayesian:
+            noise = noise * _student_scale(components, k, count, rng)
+        parts.append(np.asarray(components.mean)[k] + np.asarray(structure.apply(jnp.asarray(factors[k]), jnp.asarray(noise))))
+    return np.concatenate(parts), np.repeat(np.arange(len(counts)), counts)
+
+
+def _student_scale(components, k: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Factors (count, 1 or D) that turn standard normal rows times the root of ``scale`` into the predictive Student t."""
+    blocks = components.structure.blocks(components.n_features)
+    dof = np.broadcast_to(components.dof, (k + 1,) if len(components.dof) == 1 else components.dof.shape)[k] - blocks.size + 1
+    kappa = components.mean_precision[k]
+    chi = rng.chisquare(dof, (count, blocks.count))
+    return np.sqrt((kappa + 1) / (kappa * chi))

@@ -1,0 +1,30 @@
+"""Estimators with scikit-learn's vocabulary: thin shells over the functional layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesgmm import storage
+from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
+from bayesgmm.estimators.bayesian import BayesianGaussianMixture
+from bayesgmm.estimators.gaussian import GaussianMixture
+from bayesgmm.estimators.kmeans import KMeans
+
+ESTIMATORS = {cls.__name__: cls for cls in (BayesianGaussianMixture, GaussianMixture, KMeans)}
+
+
+def load(path: Any):
+    """Read an estimator written by its ``save`` method.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, not a saved model, or of a later version of the format.
+    """
+    kind, params, fitted = storage.read(path)
+    model = ESTIMATORS[kind](**params)
+    model.__dict__.update(fitted)
+    return model
+
+
+__all__ = ["BayesianGaussianMixture", "FitError", "FitWarning", "GaussianMixture", "KMeans", "NotFittedError", "load"]

@@ -1,0 +1,115 @@
+"""What scikit-learn expects of an estimator, without importing scikit-learn."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from bayesgmm.validation import brief, close_match
+
+F = TypeVar("F", bound=Callable)
+
+
+class FitError(RuntimeError):
+    """The data are in order, but the fit has no finite answer."""
+
+
+class FitWarning(UserWarning):
+    """A fit ended in a way its user should know about."""
+
+
+def in_float64(method: F) -> F:
+    """Run a public method with 64-bit JAX types, leaving the user's configuration as it is."""
+
+    @functools.wraps(method)
+    def wrapped(*args, **kwargs):
+        with jax.enable_x64(True):
+            return method(*args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def to_numpy(tree):
+    """The same pytree with numpy leaves, so that nothing of 64 bits escapes as a JAX array."""
+    return jax.tree.map(np.asarray, tree)
+
+
+class NotFittedError(ValueError, AttributeError):
+    """An attribute or method that needs `fit` was used before it; also scikit-learn's error of that name where that is loaded."""
+
+    def __reduce__(self):
+        return not_fitted, self.args
+
+
+@functools.cache
+def _also(other: type) -> type:
+    return type("NotFittedError", (NotFittedError, other), {"__module__": NotFittedError.__module__, "__doc__": NotFittedError.__doc__})
+
+
+def not_fitted(message: str) -> NotFittedError:
+    """The error to raise, which code written for scikit-learn catches too."""
+    module = sys.modules.get("sklearn.exceptions")
+    return (_also(module.NotFittedError) if module else NotFittedError)(message)
+
+
+class Estimator:
+    """Parameters in the constructor, results in attributes that end in an underscore."""
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor parameters by name."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params: Any):
+        """Change constructor parameters."""
+        known = self._parameter_names()
+        for name in params:
+            if name not in known:
+                hint = close_match(name, known)
+                raise ValueError(f"Invalid parameter {name!r} for estimator {self}.{hint} Valid parameters are: {known!r}.")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        changed = []
+        for name in self._parameter_names():
+            value = getattr(self, name)
+            default = defaults[name].default
+            if type(value) is not type(default) or (value is not default and value != default):
+                changed.append(f"{name}={brief(value)}")
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: NumPy instead of JAX arrays, which pickle would turn into 32 bits."""
+        return jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, self.__dict__)
+
+    def __getattr__(self, name: str) -> Any:
+        kind = type(self).__name__
+        if not name.startswith("__") and "n_features_in_" not in self.__dict__ and (name.endswith("_") or name.startswith("_")):
+            raise not_fitted(f"This {kind} instance is not fitted yet: {name} comes from 'fit'; call it with your data first.")
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "n_features_in_" in self.__dict__
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            name = type(self).__name__
+            raise not_fitted(f"This {name} instance is not fitted yet. Call 'fit' with your data first.")
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        transformer = TransformerTags() if hasattr(self, "transform") else None
+        return Tags(self._kind, TargetTags(required=False), transformer)  # type: ignore[attr-defined]

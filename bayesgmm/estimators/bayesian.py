@@ -1,0 +1,274 @@
+"""Variational Bayesian mixtures."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.analysis import rows
+from bayesgmm.core.components import NormalWishart
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.weights import Dirichlet, StickBreaking
+from bayesgmm.estimators.base import in_float64
+from bayesgmm.estimators.mixture import MixtureEstimator, store
+from bayesgmm.estimators.training import (
+    COVARIANCE_TYPES,
+    Training,
+    announcer,
+    check_common,
+    make_problem,
+    make_starts,
+    previous,
+    read_rows,
+    read_training,
+    settings_of,
+)
+from bayesgmm.inference.moves import compact, drop_empty, simplify
+from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.restarts import Fit, best_of
+from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite
+
+FINALISTS = 2
+"""Restarts, best first, on which fewer components are tried."""
+
+
+class BayesianGaussianMixture(MixtureEstimator):
+    """Gaussian mixture by variational Bayes, with components that the data do not need removed.
+
+    Parameters and attributes are those of ``sklearn.mixture.BayesianGaussianMixture``, but ``lower_bound_`` is the exact evidence lower
+    bound (at K = 1 it is the log evidence), diagonal, spherical and tied models are conjugate models of their own,
+    ``score_samples`` is a normalised density, and ``fit`` takes weights. docs lists all differences.
+
+    Parameters
+    ----------
+    n_components : int, default 1
+        Number of components to start with; the most there can be.
+    covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"}, default "full"
+        Structure of the covariances; the tied ones share one matrix among components.
+    tol : float, default 1e-8
+        Stop when the expected remaining gain of the bound is below ``tol`` nats per row.
+    reg_covar : float, default 1e-6
+        Accepted for compatibility and without effect: the prior keeps covariances regular.
+    max_iter : int, default 1000
+        Limit of passes over the data in one run of the loop.
+    n_init : int, default 5
+        Number of starts; all make a short run, the best third (all, on small data) a long one.
+    init_params : {"mixed", "kmeans", "k-means++", "random_from_data", "random"}, array (N,) of int or (N, K), default "kmeans"
+        How starts are made, or labels or responsibilities to start from.
+    weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution"}, default "dirichlet_process"
+        Law of the weights: infinitely many sticks (nested truncation, sorted), or a Dirichlet law on K weights.
+    weight_concentration_prior : float, (float, float), array (K,) or None
+        Concentration. Dirichlet process: a number, or (shape, rate) of a Gamma hyperprior; None is (1, 1). Dirichlet law: a number for
+        all components or one for each; None is 0.01 when ``prune`` and 1 otherwise.
+    mean_precision_prior : float, optional
+        Pseudo-rows behind the prior mean; None is 0.01.
+    mean_prior : array, shape (D,), optional
+        Prior mean; None is the mean of the data.
+    degrees_of_freedom_prior : float, optional
+        ``nu0`` of the Wishart law of precisions (of ``Gamma(nu0 / 2, S0 / 2)`` for diag and spherical); None is D + 2 (3).
+    covariance_prior : array, optional
+        ``S0``, (D, D) full and tied, (D,) diag, () spherical; None is the covariance of the data (its diagonal, its mean variance).
+    random_state : int, numpy generator or None
+        Seed. The same seed gives the same answer, whatever the chunks and the order of the rows.
+    warm_start : bool, default False
+        Start from the last fit of this object, with the components it kept.
+    verbose : int, default 0
+        Tell on standard error where the search is.
+    verbose_interval : int, default 10
+        Accepted for compatibility.
+    prune : bool, default True
+        Remove components that hold no data; bound, prior and posterior are then those of the model with the components kept.
+    moves : bool, default True
+        With ``prune``: also merge and delete components wherever the exact bound of the smaller model is higher.
+    chunk_size : int, optional
+        Rows a chunk; the answer depends on it only to rounding.
+    dtype : {"float64", "float32"}, default "float64"
+        Precision of the rows in a pass; sums are always kept in float64.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Components kept, K below.
+    weights_ : ndarray, shape (K,)
+        Posterior mean of the weights, rescaled to sum to 1, in decreasing order; all arrays by component follow it.
+    means_, covariances_ : ndarray
+        Posterior means, in units of the data; shapes as for `GaussianMixture`.
+    precisions_, precisions_cholesky_ : ndarray
+        Inverse of ``covariances_`` and its upper Cholesky factor.
+    lower_bound_ : float
+        Exact evidence lower bound of ``posterior_`` under ``prior_``, in nats, all constants kept.
+    lower_bounds_ : list of float
+        Bound along the way of the winning start; it may change its model where a component left.
+    posterior_, prior_ : Mixture
+        Laws of weights and components, in units of the data.
+    log_likelihood_ : float
+        Log-likelihood at the posterior means, in nats.
+    converged_, n_iter_, labels_, n_parameters_, n_features_in_, feature_names_in_
+        As for `GaussianMixture`.
+
+    References
+    ----------
+    Attias (1999), UAI; Bishop (2006), sec. 10.2; Blei & Jordan (2006), Bayesian Analysis 1; Kurihara, Welling & Teh (2007), IJCAI.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x, names, labels = bg.load_dataset("faithful")
+    >>> model = bg.BayesianGaussianMixture(n_components=10, random_state=0).fit(x)
+    >>> model.n_components_
+    2
+    """
+
+    _bayesian = True
+
+    def __init__(
+        self,
+        *,
+        n_components=1,
+        covariance_type="full",
+        tol=1e-8,
+        reg_covar=1e-6,
+        max_iter=1000,
+        n_init=5,
+        init_params="kmeans",
+        weight_concentration_prior_type="dirichlet_process",
+        weight_concentration_prior=None,
+        mean_precision_prior=None,
+        mean_prior=None,
+        degrees_of_freedom_prior=None,
+        covariance_prior=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+        prune=True,
+        moves=True,
+        chunk_size=None,
+        dtype="float64",
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weight_concentration_prior_type = weight_concentration_prior_type
+        self.weight_concentration_prior = weight_concentration_prior
+        self.mean_precision_prior = mean_precision_prior
+        self.mean_prior = mean_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.covariance_prior = covariance_prior
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.prune = prune
+        self.moves = moves
+        self.chunk_size = chunk_size
+        self.dtype = dtype
+
+    @in_float64
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None):
+        """Fit to rows (N, D).
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+        y : ignored
+        sample_weight : array, shape (N,), optional
+            Weight of each row; a whole number counts as that many copies.
+
+        Returns
+        -------
+        BayesianGaussianMixture
+        """
+        check_common(self)
+        training = read_training(X, sample_weight, self.n_components, "n_components")
+        problem = make_problem(self, training)
+        prior = make_prior(self, problem)
+        store(self, compact(self._search(prior, problem, training)), problem, training)
+        return self
+
+    def _search(self, prior: Mixture, problem: Problem, training: Training) -> Fit:
+        """Restarts, then fewer components on the best of them."""
+        settings, notify = settings_of(self), announcer(self)
+        last = previous(self, problem)
+        if last is not None:
+            prior = prior.take(np.arange(last[1].n_components)) if last[1].n_components < prior.n_components else prior
+            starts = [lambda: last[1]]
+        else:
+            starts = make_starts(self, prior, problem, training, self.n_components)
+        fits = best_of(prior, starts, problem, settings, notify=notify)
+        if not self.prune or not np.isfinite(fits[0].bound):
+            return fits[0]
+        if not self.moves:
+            fits = [drop_empty(fit, problem, settings) for fit in fits]
+        else:
+            fits = [simplify(fit, problem, settings, notify) for fit in fits[:FINALISTS]]
+        return max(fits, key=lambda fit: fit.bound)
+
+    @in_float64
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log posterior predictive density (N,) of rows (N, D), in nats: a normalised mixture of Student t (Bishop 10.81)."""
+        values = read_rows(self, X)
+        return rows.log_predictive(self.posterior_, self.prior_, self._coordinates, values)
+
+
+def make_prior(estimator: BayesianGaussianMixture, problem: Problem) -> Mixture:
+    """The estimator's prior in inner coordinates."""
+    check_option(
+        "weight_concentration_prior_type",
+        estimator.weight_concentration_prior_type,
+        ("dirichlet_process", "dirichlet_distribution"),
+    )
+    process = estimator.weight_concentration_prior_type == "dirichlet_process"
+    weights = _sticks(estimator) if process else _dirichlet(estimator)
+    return Mixture(weights, _components(estimator, problem))
+
+
+def _sticks(estimator) -> StickBreaking:
+    value = estimator.weight_concentration_prior
+    name = "weight_concentration_prior"
+    if value is None:
+        value = (1.0, 1.0)
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be a number or a pair (shape, rate); got {value!r}.")
+        pair = tuple(float(check_number(name, v, 0, strict=True)) for v in value)
+        return StickBreaking.prior(estimator.n_components, pair)  # type: ignore[arg-type]
+    return StickBreaking.prior(estimator.n_components, float(check_number(name, value, 0, strict=True)))
+
+
+def _dirichlet(estimator) -> Dirichlet:
+    value, k = estimator.weight_concentration_prior, estimator.n_components
+    if value is None:
+        value = PRUNING_CONCENTRATION if estimator.prune else 1.0
+    if np.ndim(value) == 0:
+        return Dirichlet.symmetric(k, float(check_number("weight_concentration_prior", value, 0, strict=True)))
+    values = check_array("weight_concentration_prior", value, (k,))
+    return Dirichlet(jnp.asarray(check_positive_definite("weight_concentration_prior", values)))
+
+
+def _components(estimator, problem: Problem) -> NormalWishart:
+    """Default Normal-Wishart law with what the user set, given in the units of the data, put in its place."""
+    structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
+    d, coordinates = problem.n_features, problem.coordinates
+    law = default_components(structure, tied, d)
+    changes: dict[str, Any] = {}
+    if estimator.mean_precision_prior is not None:
+        changes["mean_precision"] = jnp.array([float(check_number("mean_precision_prior", estimator.mean_precision_prior, 0, strict=True))])
+    if estimator.mean_prior is not None:
+        changes["mean"] = coordinates.inward(jnp.asarray(check_array("mean_prior", estimator.mean_prior, (d,)))[None])
+    if estimator.degrees_of_freedom_prior is not None:
+        low = structure.blocks(d).size - 1
+        changes["dof"] = jnp.array([float(check_number("degrees_of_freedom_prior", estimator.degrees_of_freedom_prior, low, strict=True))])
+    if estimator.covariance_prior is not None:
+        scale = check_array("covariance_prior", estimator.covariance_prior, (d,) * structure.rank)
+        check_positive_definite("covariance_prior", scale)
+        changes["scale"] = structure.untransform(coordinates.factor, jnp.asarray(scale)[None])
+    return dataclasses.replace(law, **changes)

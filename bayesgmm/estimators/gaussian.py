@@ -1,0 +1,255 @@
+"""Maximum likelihood and maximum a posteriori mixtures."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
+from bayesgmm.core.mixture import MAP, Mixture
+from bayesgmm.core.points import Gaussian
+from bayesgmm.core.weights import FlatWeights, PointWeights
+from bayesgmm.estimators.base import FitWarning, in_float64
+from bayesgmm.estimators.mixture import MixtureEstimator, store
+from bayesgmm.estimators.training import (
+    COVARIANCE_TYPES,
+    Training,
+    announcer,
+    check_common,
+    make_problem,
+    make_starts,
+    previous,
+    read_training,
+    settings_of,
+)
+from bayesgmm.inference.moves import compact
+from bayesgmm.inference.priors import default_components, flat_components
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.restarts import Fit, best_of
+from bayesgmm.validation import check_array, check_positive_definite, check_simplex
+
+
+class GaussianMixture(MixtureEstimator):
+    """Gaussian mixture by expectation-maximisation, or by maximum a posteriori when a prior is given.
+
+    Parameters and attributes are those of ``sklearn.mixture.GaussianMixture``; the differences are: ``tol`` is the gain still to come per
+    row in nats, ``reg_covar`` is a lower limit relative to the spread of the data, ``n_init`` defaults to 10, bounds and
+    likelihoods are totals in nats.
+
+    Parameters
+    ----------
+    n_components : int, default 1
+        Number of components K.
+    covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"}, default "full"
+        Structure of the covariances; the tied ones share one matrix among components.
+    tol : float, default 1e-8
+        Stop when the expected remaining gain of the objective is below ``tol`` nats per row.
+    reg_covar : float, default 1e-6
+        Smallest variance of a component in any direction, as a share of the variance of all data in that direction. Likelihoods
+        with a component at this limit are not trusted: such fits rank behind all others, and a warning names rows and column.
+    max_iter : int, default 1000
+        Limit of passes over the data.
+    n_init : int, default 10
+        Number of starts; all make a short run, the best third (all, on small data) a long one.
+    init_params : {"mixed", "kmeans", "k-means++", "random_from_data", "random"}, array (N,) of int or (N, K), default "mixed"
+        How starts are made ("mixed": in turn k-means, Ward's clustering, random rows, k-means++), or labels or
+        responsibilities to start from.
+    weights_init, means_init, precisions_init : array, optional
+        Parameters to start from, (K,), (K, D) and shaped as `covariances_`; what is not given comes from ``init_params``.
+    random_state : int, numpy generator or None
+        Seed. The same seed gives the same answer, whatever the chunks and the order of the rows.
+    warm_start : bool, default False
+        Start from the last fit of this object.
+    verbose : int, default 0
+        Tell on standard error where the search is.
+    verbose_interval : int, default 10
+        Accepted for compatibility.
+    prior : None, "default" or Mixture, default None
+        None: maximum likelihood. "default": the Normal-inverse-Wishart prior of docs (flat weights). A `Mixture` of a weight law
+        and a `NormalWishart` in the units of the data: maximum a posteriori under it.
+    chunk_size : int, optional
+        Rows a chunk; the answer depends on it only to rounding.
+    dtype : {"float64", "float32"}, default "float64"
+        Precision of the rows in a pass; sums are always kept in float64.
+
+    Attributes
+    ----------
+    weights_ : ndarray, shape (K,)
+        Mixing weights, in decreasing order; all arrays by component follow it.
+    means_ : ndarray, shape (K, D)
+        In units of the data.
+    covariances_, precisions_, precisions_cholesky_ : ndarray
+        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical, (D,) tied_diag, () tied_spherical.
+    converged_ : bool
+    n_iter_ : int
+    lower_bound_, log_likelihood_ : float
+        Objective (log-likelihood, plus log prior density under MAP) and log-likelihood of all rows, in nats.
+    lower_bounds_ : list of float
+        Objective at the start and after each pass.
+    labels_ : ndarray of int, shape (N,)
+    n_components_, n_parameters_, n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only when the data were a frame with names.
+    collapsed_ : tuple of (component, rows, column)
+        Components that shrank onto a few rows; empty when all is well.
+
+    Raises
+    ------
+    ValueError
+        Wrong options or data; the message says what was expected, what came and where.
+
+    References
+    ----------
+    Dempster, Laird & Rubin (1977), JRSS B 39; McLachlan & Peel (2000), Finite Mixture Models; Fraley & Raftery (2007), Journal of
+    Classification 24, for the prior.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x, names, labels = bg.load_dataset("faithful")
+    >>> model = bg.GaussianMixture(n_components=2, random_state=0).fit(x)
+    >>> round(model.log_likelihood_, 3)
+    -1130.264
+    """
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-8,
+        reg_covar=1e-6,
+        max_iter=1000,
+        n_init=10,
+        init_params="mixed",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+        prior=None,
+        chunk_size=None,
+        dtype="float64",
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.prior = prior
+        self.chunk_size = chunk_size
+        self.dtype = dtype
+
+    @in_float64
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None):
+        """Fit to rows (N, D).
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+        y : ignored
+        sample_weight : array, shape (N,), optional
+            Weight of each row; a whole number counts as that many copies.
+
+        Returns
+        -------
+        GaussianMixture
+        """
+        check_common(self)
+        training = read_training(X, sample_weight, self.n_components, "n_components")
+        problem = make_problem(self, training)
+        prior = self._prior(problem)
+        fits = best_of(prior, self._starts(prior, problem, training), problem, settings_of(self), self._usable, announcer(self))
+        fit = compact(fits[0])
+        store(self, fit, problem, training)
+        self._report_collapse(fit, problem)
+        return self
+
+    def _report_collapse(self, fit: Fit, problem: Problem) -> None:
+        """Name components that hold too few or too similar rows."""
+        self.collapsed_ = ()
+        if self.prior is not None:
+            return
+        mask = collapsed(fit.result.posterior, fit.result.stats, self.reg_covar)
+        scale = problem.column_scale()
+        self.collapsed_ = describe(self.posterior_, mask, scale, self.labels_)
+        if self.collapsed_:
+            warnings.warn(collapse_message(self.collapsed_, getattr(self, "feature_names_in_", None)), FitWarning, stacklevel=4)
+
+    def _prior(self, problem: Problem):
+        structure, tied = COVARIANCE_TYPES[self.covariance_type]
+        k, d = self.n_components, problem.n_features
+        if self.prior is None:
+            return Mixture(FlatWeights(k), flat_components(structure, tied, self.reg_covar))
+        if isinstance(self.prior, str) and self.prior == "default":
+            return MAP(Mixture(FlatWeights(k), default_components(structure, tied, d)))
+        if not isinstance(self.prior, Mixture):
+            raise ValueError(f'prior must be None, "default" or a bayesgmm.Mixture; got {self.prior!r}.')
+        _check_map_prior(self.prior, k, d, structure, tied)
+        return MAP(problem.coordinates.mixture_inward(self.prior))
+
+    def _usable(self, result) -> bool:
+        return self.prior is not None or not collapsed(result.posterior, result.stats, self.reg_covar).any()
+
+    def _starts(self, prior, problem: Problem, training: Training) -> list:
+        last = previous(self, problem)
+        if last is not None and last[1].n_components == self.n_components:
+            return [lambda: last[1]]
+        starts = make_starts(self, prior, problem, training, self.n_components)
+        given = (self.weights_init, self.means_init, self.precisions_init)
+        if all(value is None for value in given):
+            return starts
+        n_starts = 1 if all(value is not None for value in given) else len(starts)
+        return [lambda start=start: self._with_given(start(), problem) for start in starts[:n_starts]]
+
+    def _with_given(self, start: Mixture, problem: Problem) -> Mixture:
+        """Replace parts of a start by the parameters the user gave."""
+        structure, k, d = start.structure, self.n_components, problem.n_features
+        outer = problem.coordinates.mixture_outward(start)
+        weights, means, covariance = outer.weights, outer.components.mean, outer.components.covariance
+        if self.weights_init is not None:
+            weights = PointWeights(jnp.asarray(check_simplex("weights_init", self.weights_init, k)))
+        if self.means_init is not None:
+            means = jnp.asarray(check_array("means_init", self.means_init, (k, d)))
+        if self.precisions_init is not None:
+            lead = () if start.tied else (k,)
+            precision = check_array("precisions_init", self.precisions_init, lead + (d,) * structure.rank)
+            check_positive_definite("precisions_init", precision, structure.rank)
+            covariance = structure.inverse(structure.factor(jnp.asarray(precision)))
+            covariance = covariance[None] if start.tied else covariance
+        return problem.coordinates.mixture_inward(Mixture(weights, Gaussian(means, covariance, structure)))
+
+
+def _check_map_prior(prior: Mixture, k: int, d: int, structure, tied: bool) -> None:
+    """A prior that has a mode and fits the model asked for."""
+    if prior.n_components != k:
+        raise ValueError(f"prior is for {prior.n_components} components, but n_components is {k}.")
+    components = prior.components
+    if not hasattr(components, "mean_precision"):
+        raise ValueError(f"prior.components must be a NormalWishart law; got {type(components).__name__}.")
+    if components.structure != structure or components.tied != tied:
+        raise ValueError(
+            f"prior.components has structure {type(components.structure).__name__}, tied={components.tied}, which is not "
+            f"covariance_type={next(n for n, v in COVARIANCE_TYPES.items() if v == (structure, tied))!r}."
+        )
+    if components.n_features != d:
+        raise ValueError(f"prior.components is for {components.n_features} features, but X has {d}.")
+    if getattr(prior.weights, "learn", False):
+        raise ValueError("Maximum a posteriori needs a fixed concentration; the Gamma hyperprior is for BayesianGaussianMixture.")
+    for name in ("concentration", "beta"):
+        if hasattr(prior.weights, name) and (np.asarray(getattr(prior.weights, name)) < 1).any():
+            raise ValueError("Maximum a posteriori needs concentrations of at least 1: below that the density of the weights has no mode.")

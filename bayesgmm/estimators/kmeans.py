@@ -1,0 +1,168 @@
+"""k-means clustering."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm import storage
+from bayesgmm.estimators.base import Estimator, in_float64
+from bayesgmm.estimators.training import read_rows, read_training
+from bayesgmm.inference.initialise import sampled
+from bayesgmm.inference.kernel import map_rows
+from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
+from bayesgmm.inference.problem import padded
+from bayesgmm.inference.restarts import split_keys
+from bayesgmm.validation import check_array, check_number, check_option, check_seed, check_weights
+
+CHUNK = 65_536
+
+
+class KMeans(Estimator):
+    """k-means: the centres that make the sum of squared distances smallest (Lloyd's algorithm from k-means++ seeds).
+
+    Parameters
+    ----------
+    n_clusters : int, default 8
+        Number of clusters K.
+    init : {"k-means++", "random"} or array (K, D), default "k-means++"
+        Seeds: k-means++, rows at random, or given centres.
+    n_init : int, default 10
+        Number of starts; the smallest inertia wins.
+    max_iter : int, default 300
+        Limit of passes.
+    tol : float, default 1e-8
+        Stop when half the inertia still to be gained is below ``tol`` per row and mean variance of the columns.
+    random_state : int, numpy generator or None
+        Seed.
+    verbose : int, default 0
+        Accepted for compatibility.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray, shape (K, D)
+        Centres in units of the data, the largest cluster first.
+    labels_ : ndarray of int, shape (N,)
+    inertia_ : float
+        Weighted sum of squared distances to the nearest centre.
+    n_iter_, n_features_in_ : int
+
+    References
+    ----------
+    Lloyd (1982), IEEE Trans. Inf. Theory 28; Arthur & Vassilvitskii (2007), SODA.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x, names, labels = bg.load_dataset("faithful")
+    >>> bg.KMeans(n_clusters=2, random_state=0).fit(x).cluster_centers_.round(2)
+    array([[ 4.3 , 80.28],
+           [ 2.09, 54.75]])
+    """
+
+    _kind = "clusterer"
+
+    def __init__(self, n_clusters=8, *, init="k-means++", n_init=10, max_iter=300, tol=1e-8, random_state=None, verbose=0):
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @in_float64
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None):
+        """Cluster rows (N, D), with optional weights (N,)."""
+        check_number("n_init", self.n_init, 1, integer=True)
+        check_number("max_iter", self.max_iter, 1, integer=True)
+        check_number("tol", self.tol, 0)
+        training = read_training(X, sample_weight, self.n_clusters, "n_clusters")
+        values, weight = training.used()
+        mean = np.average(values, axis=0, weights=weight)
+        scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight).mean())
+        rows, weights = map(jnp.asarray, padded((values - mean) / scale, weight))
+        fits = [lloyd(rows, weights, c, tol=self.tol, max_steps=self.max_iter) for c in self._centres(rows, weights, mean, scale)]
+        self._store(max(fits, key=lambda fit: float(fit.lower_bound)), mean, scale, training)
+        return self
+
+    def _centres(self, rows, weights, mean, scale) -> list:
+        """Seeds of every start, in inner coordinates."""
+        if not isinstance(self.init, str):
+            given = check_array("init", self.init, (self.n_clusters, rows.shape[1]))
+            return [jnp.asarray((given - mean) / scale)]
+        spread = check_option("init", self.init, ("k-means++", "random")) == "k-means++"
+        keys = split_keys(check_seed(self.random_state), self.n_init)
+        return [seed(key, *sampled(key, rows, weights), self.n_clusters, spread=spread) for key in keys]
+
+    def _store(self, fit, mean, scale, training) -> None:
+        order = np.argsort(-np.asarray(fit.stats.counts), kind="stable")
+        order = order[np.asarray(fit.stats.counts)[order] > 0]
+        self.cluster_centers_ = np.asarray(fit.posterior.mean)[order] * scale + mean
+        self.inertia_ = float(-2 * fit.lower_bound * scale**2)
+        self.n_iter_ = int(fit.n_steps)
+        self.n_features_in_ = training.values.shape[1]
+        if training.names is not None:
+            self.feature_names_in_ = np.array(training.names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.labels_ = self._nearest(training.values)[0]
+
+    def _nearest(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        centre = self.cluster_centers_.mean(0)
+        centroids = Centroids(jnp.asarray(self.cluster_centers_ - centre), jnp.ones(len(self.cluster_centers_), bool))
+
+        def both(rows):
+            label, squares = nearest_centre(jnp.asarray(rows - centre), centroids)
+            return np.stack([np.asarray(label, float), np.asarray(squares)], 1)
+
+        table = map_rows(both, values, CHUNK)
+        return table[:, 0].astype(np.int64), table[:, 1]
+
+    @in_float64
+    def predict(self, X: Any) -> np.ndarray:
+        """Nearest centre (N,) of each row (N, D)."""
+        return self._nearest(read_rows(self, X))[0]
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit and return the cluster (N,) of each row."""
+        return self.fit(X, y, sample_weight).labels_
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Distances (N, K) of rows (N, D) to all centres."""
+        values = read_rows(self, X)
+        distances = np.stack([np.linalg.norm(values - centre, axis=1) for centre in self.cluster_centers_], 1)
+        kind = getattr(self, "_output", "default")
+        if kind == "default":
+            return distances
+        names = [str(name) for name in self.get_feature_names_out()]
+        return importlib.import_module(kind).DataFrame(dict(zip(names, distances.T, strict=True)))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names (K,) of the columns that `transform` returns."""
+        self._check_fitted()
+        return np.array([f"kmeans{k}" for k in range(len(self.cluster_centers_))], dtype=object)
+
+    def set_output(self, *, transform: str | None = None):
+        """Choose what `transform` returns: "default" (array), "pandas" or "polars" (data frame)."""
+        if transform is not None:
+            self._output = check_option("transform", transform, ("default", "pandas", "polars"))
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit and return distances (N, K) to all centres."""
+        return self.fit(X, y, sample_weight).transform(X)
+
+    @in_float64
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Minus the inertia of rows (N, D): larger is better."""
+        values = read_rows(self, X)
+        return -float(check_weights(sample_weight, len(values)) @ self._nearest(values)[1])
+
+    def save(self, path: Any) -> None:
+        """Write the fitted model to one file, to be read by `bayesgmm.load`."""
+        self._check_fitted()
+        storage.write(path, type(self).__name__, self.get_params(), self.__dict__)

@@ -1,0 +1,212 @@
+"""What the two mixtures share: results of a fit as attributes, and everything asked of a fitted model."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from bayesgmm import storage
+from bayesgmm.analysis import criteria, rows
+from bayesgmm.analysis.evidence import multiplicity
+from bayesgmm.analysis.facts import Facts, gather
+from bayesgmm.analysis.parameters import Published, draw_rows, published
+from bayesgmm.core.coordinates import Coordinates
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
+from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, read_rows
+from bayesgmm.inference.loop import MESSAGES, Outcome
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.restarts import Fit
+from bayesgmm.report import html, text
+from bayesgmm.validation import check_number, check_seed, check_weights
+
+CERTAIN = 0.99
+"""Rows above this probability are not in doubt."""
+
+N_DOUBTFUL = 10
+"""Rows kept as the least certain ones."""
+
+
+def store(estimator: MixtureEstimator, fit: Fit, problem: Problem, training: Training) -> None:
+    """Write the results of a fit, in the user's units and as numpy arrays, onto the estimator."""
+    _judge(estimator, fit)
+    found = to_numpy(published(problem.coordinates, fit.prior, fit.result.posterior))
+    estimator._coordinates = to_numpy(problem.coordinates)
+    estimator.posterior_, estimator.prior_ = found.posterior, found.prior
+    _store_parameters(estimator, found)
+    estimator.lower_bound_ = float(fit.result.stats.log_norm) - problem.log_jacobian - float(found.penalty)
+    estimator.lower_bounds_ = [float(b) + estimator.lower_bound_ - fit.bound for b in fit.history]
+    estimator.n_iter_ = fit.n_steps
+    estimator.converged_ = fit.outcome == Outcome.CONVERGED
+    estimator.n_starts_ = len(fit.start_bounds)
+    estimator._counts = np.asarray(fit.result.stats.counts)
+    estimator._multiplicity = multiplicity(fit.prior.weights, fit.result.stats.counts) if estimator._bayesian else None
+    _store_data_facts(estimator, training, problem)
+
+
+def _judge(estimator, fit: Fit) -> None:
+    """Turn an outcome into an error or a warning."""
+    if fit.outcome == Outcome.NONFINITE:
+        raise FitError(f"The fit failed: {MESSAGES[fit.outcome]}.")
+    if fit.outcome != Outcome.CONVERGED and estimator.max_iter > 0:
+        warnings.warn(f"The fit did not converge: {MESSAGES[fit.outcome]}.", FitWarning, stacklevel=5)
+
+
+def _store_parameters(estimator, found: Published) -> None:
+    """Point estimates in scikit-learn's shapes."""
+    index = 0 if COVARIANCE_TYPES[estimator.covariance_type][1] else slice(None)
+    estimator.weights_ = found.point.weights.weights
+    estimator.means_ = found.point.components.mean
+    estimator.covariances_ = found.point.components.covariance[index]
+    estimator.precisions_ = found.precision[index]
+    estimator.precisions_cholesky_ = found.precision_factor[index]
+    estimator.n_components_ = len(estimator.weights_)
+
+
+def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
+    """Everything that needs the rows, so that they need not be kept."""
+    values, weight = training.values, training.weight
+    estimator.n_features_in_ = values.shape[1]
+    if training.names is not None:
+        estimator.feature_names_in_ = np.array(training.names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
+    estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, values.shape[1])
+    table = rows.row_table(estimator.posterior_, estimator._coordinates, values)
+    estimator.labels_ = table.label
+    estimator.log_likelihood_ = float(weight @ estimator._plug_in_log_density(values))
+    estimator._n_rows, estimator._n_samples = float(weight.sum()), len(values)
+    doubtful = np.argsort(table.probability, kind="stable")[:N_DOUBTFUL]
+    doubtful = doubtful[(table.probability[doubtful] < CERTAIN) & (weight[doubtful] > 0)]
+    estimator._doubtful = [
+        (int(i), int(table.label[i]), float(table.probability[i]), int(table.runner_up[i]), float(table.second[i])) for i in doubtful
+    ]
+    bic = criteria.bic(estimator.log_likelihood_, estimator.n_parameters_, estimator._n_rows)
+    estimator._criteria = {
+        "bic": float(bic),
+        "aic": float(criteria.aic(estimator.log_likelihood_, estimator.n_parameters_)),
+        "icl": float(criteria.icl(bic, table.probability, weight)),
+    }
+    estimator._dependent = problem.dependent
+
+
+class MixtureEstimator(Estimator):
+    """Shared methods of fitted mixtures."""
+
+    _kind = "density_estimator"
+    _bayesian = False
+
+    posterior_: Mixture
+    prior_: Any
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+    precisions_: np.ndarray
+    precisions_cholesky_: np.ndarray
+    labels_: np.ndarray
+    lower_bound_: float
+    lower_bounds_: list[float]
+    log_likelihood_: float
+    converged_: bool
+    n_iter_: int
+    n_starts_: int
+    n_components_: int
+    n_parameters_: int
+    n_features_in_: int
+    _coordinates: Coordinates
+    _counts: np.ndarray
+    _multiplicity: float | None
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit and return the component (N,) of each row."""
+        return self.fit(X, y, sample_weight).labels_  # type: ignore[attr-defined]
+
+    @in_float64
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable component (N,) of each row (N, D)."""
+        return rows.labels(self.posterior_, self._coordinates, read_rows(self, X))
+
+    @in_float64
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability (N, K) that each row (N, D) belongs to each component."""
+        return rows.responsibilities(self.posterior_, self._coordinates, read_rows(self, X))
+
+    @in_float64
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log density (N,) of rows (N, D), in nats and in the units of the data."""
+        return self._plug_in_log_density(read_rows(self, X))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density of rows (N, D); weighted when weights (N,) are given."""
+        density = self.score_samples(X)
+        return float(np.average(density, weights=check_weights(sample_weight, len(density))))
+
+    def _plug_in_log_density(self, values: np.ndarray) -> np.ndarray:
+        return rows.log_plug_in(self.posterior_, self._coordinates, values)
+
+    @in_float64
+    def _data_fit(self, X: Any, sample_weight: Any):
+        """Log-likelihood at the point estimates, total weight, rows and weights of data (N, D)."""
+        values = read_rows(self, X)
+        weight = check_weights(sample_weight, len(values))
+        return float(weight @ self._plug_in_log_density(values)), float(weight.sum()), values, weight
+
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
+        """Bayesian information criterion at the point estimates; smaller is better (mclust prints its negative)."""
+        log_likelihood, n_rows, *_ = self._data_fit(X, sample_weight)
+        return float(criteria.bic(log_likelihood, self.n_parameters_, n_rows))
+
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
+        """Akaike's information criterion at the point estimates; smaller is better."""
+        return float(criteria.aic(self._data_fit(X, sample_weight)[0], self.n_parameters_))
+
+    @in_float64
+    def icl(self, X: Any, sample_weight: Any = None) -> float:
+        """Integrated completed likelihood with hard labels at the point estimates; smaller is better."""
+        log_likelihood, n_rows, values, weight = self._data_fit(X, sample_weight)
+        table = rows.row_table(self.posterior_, self._coordinates, values)
+        return criteria.icl(criteria.bic(log_likelihood, self.n_parameters_, n_rows), table.probability, weight)
+
+    @in_float64
+    def row_table(self, X: Any) -> rows.RowTable:
+        """Best and second-best component of each row (N, D), with their probabilities."""
+        return rows.row_table(self.posterior_, self._coordinates, read_rows(self, X))
+
+    @in_float64
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows (n_samples, D) from the fitted density (the posterior predictive, if Bayesian) and their components.
+
+        Rows come grouped by component, as in scikit-learn.
+        """
+        self._check_fitted()
+        check_number("n_samples", n_samples, 1, integer=True)
+        return draw_rows(self.posterior_, int(n_samples), np.random.default_rng(check_seed(self.random_state)))
+
+    @in_float64
+    def facts(self, X: Any = None, *, title: str | None = None, units: tuple[str, ...] | None = None) -> Facts:
+        """Numbers of the fit that summary, notebook and report show; with the data also a comparison with k-means."""
+        self._check_fitted()
+        values = None if X is None else read_rows(self, X)
+        return gather(self, values, title=title, units=units)
+
+    def summary(self, X: Any = None) -> str:
+        """Text that a statistician can read; with the data (N, D) it adds k-means' answer for the same number of clusters."""
+        return text.summary(self.facts(X))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        if not self.__sklearn_is_fitted__():
+            return html.escaped_block(repr(self))
+        return html.fragment(self.facts())
+
+    def report(self, path: Any, X: Any = None) -> None:
+        """Write a self-contained HTML page about the fit to ``path``."""
+        html.write_page(self.facts(X), path)
+
+    def save(self, path: Any) -> None:
+        """Write the fitted model to one file, to be read by `bayesgmm.load`; no pickle, byte-identical for identical fits."""
+        self._check_fitted()
+        storage.write(path, type(self).__name__, self.get_params(), self.__dict__)

@@ -1,0 +1,162 @@
+"""Save and load: one ``.npz`` file with a JSON header, versioned, without pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.analysis.collapsed import Collapse
+from bayesgmm.core import components, coordinates, mixture, points, structures, weights
+
+MODELS = ("BayesianGaussianMixture", "GaussianMixture", "KMeans")
+FORMAT = "bayesgmm-model"
+VERSION = 1
+
+KNOWN = {
+    cls.__name__: cls
+    for cls in (
+        components.NormalWishart,
+        coordinates.Coordinates,
+        mixture.MAP,
+        mixture.Mixture,
+        points.FlatGaussian,
+        points.Gaussian,
+        structures.Diagonal,
+        structures.Full,
+        structures.Spherical,
+        weights.Dirichlet,
+        weights.FlatWeights,
+        weights.PointSticks,
+        weights.PointWeights,
+        weights.StickBreaking,
+    )
+}
+"""Classes a file may name."""
+
+RECORDS = {"Collapse": Collapse}
+"""Named tuples a file may name."""
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, np.generic):
+        return {"scalar": _encode(np.asarray(value), arrays)}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, tuple(RECORDS.values())):
+        return {"record": type(value).__name__, "items": [_encode(v, arrays) for v in value]}
+    if isinstance(value, (list, tuple)):
+        return {"sequence": type(value).__name__, "items": [_encode(v, arrays) for v in value]}
+    if isinstance(value, dict):
+        return {"mapping": {k: _encode(v, arrays) for k, v in value.items()}}
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: _encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}
+        return {"class": type(value).__name__, "fields": fields}
+    array = np.asarray(value)
+    if array.dtype == object and not all(isinstance(item, str) for item in array.flat):
+        raise TypeError(f"A {type(value).__name__} cannot be saved: {value!r}.")
+    name = f"a{len(arrays)}"
+    arrays[name] = array.astype(str) if array.dtype == object else array
+    return {"array": name, "words": array.dtype == object}
+
+
+def _decode(value: Any, arrays) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "scalar" in value:
+        return _decode(value["scalar"], arrays)[()]
+    if "array" in value:
+        return arrays[value["array"]].astype(object) if value["words"] else arrays[value["array"]]
+    if "record" in value:
+        return RECORDS[value["record"]](*(_decode(v, arrays) for v in value["items"]))
+    if "sequence" in value:
+        items = [_decode(v, arrays) for v in value["items"]]
+        return tuple(items) if value["sequence"] == "tuple" else items
+    if "mapping" in value:
+        return {k: _decode(v, arrays) for k, v in value["mapping"].items()}
+    return KNOWN[value["class"]](**{k: _decode(v, arrays) for k, v in value["fields"].items()})
+
+
+def write(path: Any, kind: str, params: dict[str, Any], fitted: dict[str, Any]) -> None:
+    """Write a fitted estimator's parameters and attributes."""
+    params = {k: None if isinstance(v, (np.random.Generator, np.random.RandomState)) else v for k, v in params.items()}
+    state = {k: v for k, v in fitted.items() if k not in params}
+    arrays: dict[str, np.ndarray] = {}
+    header = {"format": FORMAT, "version": VERSION, "class": kind}
+    header["params"] = {k: _encode(v, arrays) for k, v in params.items()}
+    header["fitted"] = {k: _encode(v, arrays) for k, v in state.items()}
+    with _replacing(_path(path)) as file:
+        _add(file, "header", np.array(json.dumps(header)))
+        for name, array in arrays.items():
+            _add(file, name, array)
+
+
+def _path(path: Any) -> Path:
+    if isinstance(path, (str, os.PathLike)) and os.fspath(path):
+        return Path(path)
+    raise TypeError(f"The path of a model file must be a file name; got {path!r}.")
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A new file beside ``path`` that takes its name when it is complete, so that no half-written model is ever found there."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write {path.name!r} in.")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with zipfile.ZipFile(beside, "x", zipfile.ZIP_DEFLATED) as file:
+            yield file
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _add(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """One array with a fixed time stamp, so that equal models make equal files."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
+    info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+    info.compress_type = zipfile.ZIP_DEFLATED
+    file.writestr(info, buffer.getvalue())
+
+
+def read(path: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Class name, parameters and attributes from a file.
+
+    Raises
+    ------
+    ValueError
+        The file is not a saved model, or of a later version of the format.
+    """
+    name = str(_path(path))
+    if not Path(name).is_file():
+        raise ValueError(f"There is no model file at {name!r}.")
+    try:
+        with open(name, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        header = json.loads(str(arrays.pop("header")))
+        if header["format"] != FORMAT:
+            raise KeyError
+        version = int(header["version"])
+    except PermissionError:
+        raise
+    except Exception:
+        raise ValueError(f"{name!r} is not a model saved by bayesgmm, or the file is damaged.") from None
+    if version > VERSION:
+        raise ValueError(f"{name!r} was saved by a later bayesgmm (format {version}, this one reads up to {VERSION}); upgrade it.")
+    try:
+        params = {k: _decode(v, arrays) for k, v in header["params"].items()}
+        return MODELS[MODELS.index(header["class"])], params, {k: _decode(v, arrays) for k, v in header["fitted"].items()}
+    except Exception:
+        raise ValueError(f"{name!r} is a damaged model file.") from None
