@@ -1,0 +1,197 @@
+"""The shipped data sets: shapes, known facts, metadata, and the loader's behaviour."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bayesgmm.datasets as datasets
+from bayesgmm.datasets import Dataset, dataset_names, describe_datasets, load_dataset
+
+SHAPES = {
+    "faithful": (272, 2),
+    "iris": (150, 4),
+    "penguins": (342, 4),
+    "galaxies": (82, 1),
+    "acidity": (155, 1),
+    "diabetes": (145, 3),
+    "weather": (7873, 4),
+}
+MEANS = {
+    "faithful": (3.487783, 70.897059),
+    "iris": (5.843333, 3.057333, 3.758, 1.199333),
+    "penguins": (43.921930, 17.151170, 200.915205, 4201.754386),
+    "galaxies": (20828.170732,),
+    "acidity": (5.105096,),
+    "diabetes": (121.986207, 543.613793, 186.117241),
+    "weather": (54.386966, 40.882759, 11.292056, 1018.180998),
+}
+LABEL_COUNTS = {
+    "iris": {"setosa": 50, "versicolor": 50, "virginica": 50},
+    "penguins": {"Adelie": 151, "Chinstrap": 68, "Gentoo": 123},
+    "diabetes": {"normal": 76, "chemical": 36, "overt": 33},
+}
+
+
+def test_names_are_the_shipped_files():
+    assert dataset_names() == tuple(SHAPES)
+    folder = Path(datasets.__file__).parent / "data"
+    assert {path.stem for path in folder.glob("*.csv")} == set(SHAPES)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shape_type_and_finite(name):
+    data = load_dataset(name)
+    assert isinstance(data, Dataset)
+    assert data.name == name
+    assert data.x.shape == SHAPES[name]
+    assert data.x.dtype == np.float64
+    assert np.isfinite(data.x).all()
+    assert (data.x.std(axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_column_means_are_the_known_ones(name):
+    np.testing.assert_allclose(load_dataset(name).x.mean(axis=0), MEANS[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_metadata_is_complete(name):
+    data = load_dataset(name)
+    columns = SHAPES[name][1]
+    assert len(data.feature_names) == len(set(data.feature_names)) == len(data.units) == columns
+    assert all(isinstance(unit, str) for unit in data.units)
+    for text in (data.title, data.description, data.source, data.licence):
+        assert text.strip() == text != ""
+    assert "Copy:" in data.source
+    if name in ("penguins", "weather"):
+        assert data.licence.startswith("CC0")
+    else:
+        assert "Measured facts from the publication" in data.licence and "GPL" in data.licence
+
+
+def test_faithful_column_names_and_units():
+    data = load_dataset("faithful")
+    assert data.feature_names == ("eruptions", "waiting")
+    assert data.units == ("min", "min")
+    assert data.title == "Old Faithful"
+
+
+@pytest.mark.parametrize("name", LABEL_COUNTS)
+def test_label_counts(name):
+    labels = load_dataset(name).labels
+    assert labels.shape == (SHAPES[name][0],)
+    assert labels.dtype.kind == "U"
+    assert Counter(labels.tolist()) == LABEL_COUNTS[name]
+
+
+def test_weather_labels_are_the_months_in_order():
+    labels = load_dataset("weather").labels
+    assert sorted(set(labels.tolist())) == [f"2013-{month:02d}" for month in range(1, 13)]
+    assert labels.tolist() == sorted(labels.tolist())
+
+
+@pytest.mark.parametrize("name", ["faithful", "galaxies", "acidity"])
+def test_no_labels(name):
+    assert load_dataset(name).labels is None
+
+
+def test_values_where_copies_differ():
+    galaxies = load_dataset("galaxies")
+    assert galaxies.x[77, 0] == 26690
+    assert "26960" in galaxies.description
+    assert load_dataset("diabetes").x[103].tolist() == [75, 455, 392]
+    iris = load_dataset("iris").x
+    assert iris[34].tolist() == [4.9, 3.1, 1.5, 0.2]
+    assert iris[37].tolist() == [4.9, 3.6, 1.4, 0.1]
+
+
+def test_weather_is_physically_sensible():
+    temp, dewp, wind, pressure = load_dataset("weather").x.T
+    assert (dewp <= temp).all()
+    assert wind.min() == 0 and wind.max() < 40
+    assert (wind == 0).sum() == 297
+    assert pressure.min() > 980 and pressure.max() < 1045
+
+
+def test_unpacks_in_three():
+    data = load_dataset("penguins")
+    x, names, labels = data
+    assert x is data.x
+    assert names is data.feature_names
+    assert labels is data.labels
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("faithfull", "faithful"), ("Iris", "iris"), ("penguin", "penguins"), ("galaxy", "galaxies")],
+)
+def test_unknown_name_suggests_the_nearest(wrong, meant):
+    with pytest.raises(ValueError, match="unknown data set") as caught:
+        load_dataset(wrong)
+    message = str(caught.value)
+    assert message.startswith(f"unknown data set {wrong!r}. Did you mean {meant!r}? Known data sets: ")
+    assert ", ".join(SHAPES) in message
+
+
+@pytest.mark.parametrize("wrong", ["", "zzz", 7, None, ["zzz"]])
+def test_unknown_name_without_a_near_one(wrong):
+    with pytest.raises(ValueError, match="unknown data set") as caught:
+        load_dataset(wrong)
+    assert repr(wrong) in str(caught.value)
+    assert "Did you mean" not in str(caught.value)
+    assert ", ".join(SHAPES) in str(caught.value)
+
+
+def test_each_call_gives_fresh_arrays():
+    first = load_dataset("iris")
+    first.x[:] = -1
+    first.labels[:] = "none"
+    second = load_dataset("iris")
+    assert second.x[0].tolist() == [5.1, 3.5, 1.4, 0.2]
+    assert second.labels[0] == "setosa"
+
+
+def test_dataset_is_frozen_with_a_short_repr():
+    data = load_dataset("acidity")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.x = np.zeros((1, 1))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        describe_datasets()[0].rows = 1
+    assert len(repr(data)) < 200
+
+
+def test_descriptions_agree_with_the_data():
+    infos = describe_datasets()
+    assert tuple(info.name for info in infos) == dataset_names()
+    for info in infos:
+        data = load_dataset(info.name)
+        assert (info.rows, info.columns) == data.x.shape
+        assert (info.label_name is None) == (data.labels is None)
+        assert info.summary and "\n" not in info.summary and len(info.summary) <= 100
+        for part in (info.name, info.summary, info.source, info.licence):
+            assert part in str(info)
+
+
+def test_a_damaged_file_is_noticed(monkeypatch):
+    info = describe_datasets()[0]
+    monkeypatch.setattr(datasets, "_data_text", lambda _: "eruptions,waiting\n3.6,79\n")
+    with pytest.raises(RuntimeError, match="does not match its description"):
+        load_dataset(info.name)
+
+
+def test_imports_only_numpy_and_the_standard_library():
+    tree = ast.parse(Path(datasets.__file__).read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.split(".")[0])
+    assert found <= {"numpy"} | sys.stdlib_module_names

@@ -1,0 +1,91 @@
+"""README, docs and examples say what is so: their code runs and prints what they show, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def block(name: str) -> str:
+    """What stands between ``<!-- name -->`` and the next comment."""
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- ", README, re.S)
+    assert found, f"README has no block {name!r}"
+    return found.group(1)
+
+
+def fenced(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
+
+
+def run(code: str, folder: Path) -> str:
+    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def without_timing(text: str) -> str:
+    """The printed text without the seconds and the number of passes, which depend on machine and JAX release."""
+    text = re.sub(r"^\d+\.\d s\.$", "", text.strip(), flags=re.M)
+    return re.sub(r"after \d+ passes", "after passes", text).strip()
+
+
+def test_readme_command_one_prints_what_readme_shows(capsys):
+    from bayesgmm.cli import main
+
+    words = block("command 1").strip().split("bayesgmm fit ")[1].split()
+    assert main(["fit", *words, "--no-cache"]) == 0
+    (shown,) = fenced(block("output 1"), "text")
+    assert without_timing(capsys.readouterr().out) == without_timing(shown)
+
+
+def test_readme_example_prints_what_readme_shows(tmp_path):
+    (code,) = fenced(block("example"), "python")
+    (shown,) = fenced(block("prints"), "text")
+    assert run(code, tmp_path).strip() == shown.strip()
+    assert 8 <= len(code.strip().splitlines()) <= 12
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "README.md"], ids=lambda p: p.name)
+def test_code_in_docs_runs(page, tmp_path):
+    code = fenced(page.read_text(encoding="utf-8"), "python")
+    if code:
+        run("\n".join(code), tmp_path)
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_examples_run(example, tmp_path):
+    (tmp_path / "docs" / "images").mkdir(parents=True)
+    run(f"import runpy, sys; sys.argv = [{str(example)!r}]; runpy.run_path({str(example)!r}, run_name='__main__')", tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_to_files(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}, which does not exist"
+
+
+def test_old_faithful_example_states_the_bounds_it_prints(tmp_path):
+    """Best-known bounds at K = 1, 2, 3 with uniform weights."""
+    example = ROOT / "examples" / "old_faithful.py"
+    printed = run(example.read_text(encoding="utf-8"), tmp_path)
+    for k, bound in ((1, -1309.1922), (2, -1170.4864), (3, -1175.7518)):
+        assert float(re.search(rf"K = {k}: bound (-[\d.]+) nats", printed).group(1)) >= bound - 1e-3
+
+
+def test_no_page_or_module_names_a_path_of_some_machine_or_a_registry():
+    names = ("/" + "work/", "/" + "root/", "pypi" + ".org", "files.python" + "hosted", "registry." + "npmjs")
+    tracked = [p for p in ROOT.rglob("*") if p.suffix in {".py", ".md", ".toml", ".rst", ".json", ".yml"} and ".venv" not in p.parts]
+    for path in tracked:
+        text = path.read_text(encoding="utf-8", errors="ignore")
+        assert not [n for n in names if n in text], path
