@@ -53,7 +53,7 @@ class Result:
         A value of `Outcome`.
     """
 
-    posterior: Mixture
+    posterior: Any
     stats: Stats
     lower_bound: jax.Array
     history: jax.Array
