@@ -69,14 +69,13 @@ class Mixture:
         weights = self.weights.mean()
         log_prob = self.components.predictive_log_prob(x)
         value = logsumexp(log_prob, axis=1, b=weights)
-        rest = 1 - weights.sum()
+        rest = self.weights.unseen()
         if prior is None:
             return value - jnp.log1p(-rest)
         unseen = prior.components
         if self.tied:
             unseen = replace(unseen, dof=self.components.dof, scale=self.components.scale)
         fresh = unseen.predictive_log_prob(x)[:, 0]
-        rest = jnp.where(rest > 1e-12, rest, 0)
         return logsumexp(jnp.stack([value, fresh], 1), axis=1, b=jnp.stack([jnp.ones_like(rest), rest]))
 
     def without(self, k) -> Mixture:

@@ -1,7 +1,8 @@
 r"""Laws of the mixing weights, each usable as prior and as posterior.
 
 As prior a law answers ``posterior(counts)``, ``penalty(q)`` (Kullback-Leibler divergence from q to the prior) and
-``log_marginal(counts)``; as posterior ``expected_log()``, ``mean()``, ``mode()`` and ``sample(key, shape)``.
+``log_marginal(counts)``; as posterior ``expected_log()``, ``mean()``, ``unseen()`` (the mean weight of all components that have no
+row), ``mode()`` and ``sample(key, shape)``.
 ``without(k)`` switches a component off, which leaves exactly the law of the remaining ones, so that one compiled program
 serves every number of components.
 """
@@ -36,6 +37,9 @@ class PointWeights:
 
     def mean(self):
         return self.weights
+
+    def unseen(self):
+        return jnp.zeros(())
 
     def mode(self):
         return self
@@ -134,6 +138,9 @@ class Dirichlet:
 
     def mean(self):
         return self.concentration / self.concentration.sum()
+
+    def unseen(self):
+        return jnp.zeros(())
 
     def mode(self):
         """Mode of the density on the simplex; needs concentrations of at least 1 (or 0 for a missing component)."""
@@ -254,7 +261,7 @@ class StickBreaking:
         )
 
     def penalty(self, q):
-        log_gamma, gamma = q._expected_log_concentration()
+        log_gamma, gamma = (q if self.learn else self)._expected_log_concentration()
         log_v, log_rest = q._stick_logs()
         alpha = jnp.where(q.alive(), q.alpha, 1)
         entropy = (alpha - 1) * log_v + (q.beta - 1) * log_rest - betaln(alpha, q.beta)
@@ -272,8 +279,14 @@ class StickBreaking:
 
     def mean(self):
         """Expected weights (K,); they sum to less than 1, the rest belongs to components never seen."""
-        used = self._masked(self.alpha / (self.alpha + self.beta))
-        return used * jnp.exp(self._before(jnp.log1p(-used)))
+        return self._masked(self.alpha / (self.alpha + self.beta)) * jnp.exp(self._before(self._log_left()))
+
+    def _log_left(self):
+        """Log of the expected share that each stick leaves, (K,)."""
+        return self._masked(jnp.log(self.beta / (self.alpha + self.beta)))
+
+    def unseen(self):
+        return jnp.exp(self._log_left().sum())
 
     def mode(self):
         """Weights at the mode of the sticks; needs a fixed concentration of at least 1."""
@@ -325,6 +338,9 @@ class PointSticks:
 
     def mean(self):
         return self.weights
+
+    def unseen(self):
+        return jnp.prod(1 - self.broken)
 
     def mode(self):
         return self

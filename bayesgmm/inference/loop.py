@@ -77,16 +77,16 @@ def lower_bound(prior, posterior: Mixture, stats: Stats):
 
 
 def remaining_gain(gain, previous):
-    """What is still to come if gains go on shrinking at their present rate (Aitken; Boehning et al. 1994)."""
+    """What is still to come if gains go on shrinking at their present rate (Aitken; Boehning et al. 1994); infinite before two gains."""
     ratio = gain / previous
-    return jnp.where(ratio < 1, jnp.maximum(gain, gain * ratio / (1 - jnp.where(ratio < 1, ratio, 0))), jnp.inf)
+    return jnp.where((ratio < 1) & jnp.isfinite(previous), jnp.maximum(gain, gain * ratio / (1 - jnp.where(ratio < 1, ratio, 0))), jnp.inf)
 
 
-def judge(bound, gain, previous, allowed, spent):
-    """Outcome code after a step that raised the bound to ``bound`` by ``gain``; ``spent``: no steps are left."""
-    rounding = 8 * jnp.finfo(bound.dtype).eps * jnp.abs(bound)
+def judge(bound, gain, previous, allowed, spent, eps):
+    """Outcome code after a step that raised the bound to ``bound`` by ``gain``; ``spent``: no steps are left; ``eps``: of the rows."""
+    rounding = 8 * eps * jnp.abs(bound)
     done = (gain <= rounding) | (remaining_gain(gain, previous) <= allowed)
-    fell = gain < -1e-9 * (1 + jnp.abs(bound))
+    fell = gain < -max(1e-9, 16 * eps) * (1 + jnp.abs(bound))
     code = jnp.where(spent, Outcome.MAX_STEPS, Outcome.RUNNING)
     code = jnp.where(done, Outcome.CONVERGED, code)
     code = jnp.where(fell, Outcome.DECREASED, code)
@@ -108,7 +108,7 @@ def run(prior, start, x, weight, tol, limit, *, max_steps: int, assign: Callable
         stats = gather(posterior)
         bound = lower_bound(prior, posterior, stats)
         gain, step = bound - state.bound, state.step + 1
-        outcome = judge(bound, gain, state.gain, allowed, step >= limit)
+        outcome = judge(bound, gain, state.gain, allowed, step >= limit, jnp.finfo(x.dtype).eps)
         return _State(posterior, stats, bound, gain, step, outcome, state.history.at[step].set(bound))
 
     stats = gather(start)
