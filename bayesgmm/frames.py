@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayesgmm.datasets import Dataset
+
 TABLE = "a table of numbers (N, D): an array, a nested list or a data frame"
 KINDS = {"String": "text", "Categorical": "categories", "Enum": "categories", "Date": "dates", "Datetime": "dates", "Duration": "times"}
 """What columns of other types are called in messages."""
@@ -21,7 +23,7 @@ class Rows(NamedTuple):
 
 
 def to_rows(data: Any) -> Rows:
-    """Read an array, a nested list, or a pandas / polars / pyarrow frame; missing cells become NaN.
+    """Read an array, a nested list, a data set of the package, or a pandas / polars / pyarrow frame; missing cells become NaN.
 
     Raises
     ------
@@ -30,6 +32,8 @@ def to_rows(data: Any) -> Rows:
     ValueError
         Complex numbers, text, or anything else that is not a table of numbers.
     """
+    if isinstance(data, Dataset):
+        return Rows(_from_array(data.x), data.feature_names)
     _refuse(data)
     names = _column_names(data)
     frame = None if names is None else _as_frame(data)

@@ -50,6 +50,13 @@ def test_same_fit_as_the_array_and_names_kept(kind, plain):
     assert "length of petal" in model._repr_html_()
 
 
+def test_a_data_set_of_the_package_is_a_table_with_names():
+    data = bg.load_dataset("faithful")
+    rows = to_rows(data)
+    np.testing.assert_array_equal(rows.values, data.x)
+    assert rows.names == data.feature_names
+
+
 def test_names_are_forgotten_when_refitted_on_an_array(plain):
     model = bg.GaussianMixture(n_components=2, n_init=1, random_state=0)
     model.fit(FRAMES["pandas"](X)).fit(X)
