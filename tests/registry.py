@@ -7,6 +7,7 @@ tests use `N` rows (padded with rows of weight 0), `D` columns and `K` component
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -148,13 +149,15 @@ def start(prior, x, weight, resp):
     return prior.posterior(from_responsibilities(prior.structure, prior.tied, x, resp, weight))
 
 
-def solve(prior, x, weight, resp, tol=1e-9, limit=CAPACITY):
+def solve(prior, x, weight, resp, tol=1e-9, limit=CAPACITY, depth=0):
     """Fit from given responsibilities; two compiled programs, the update and the loop, that other calls can use too."""
-    return run(prior, start(prior, x, weight, resp), x, weight, tol, limit, max_steps=CAPACITY)
+    return run(prior, start(prior, x, weight, resp), x, weight, tol, limit, max_steps=CAPACITY, depth=depth)
 
 
-solve_many = jax.jit(jax.vmap(solve, in_axes=(0, 0, 0, 0, None, None)))
-"""Many fits of one shape at once; all arguments but the last two have a leading axis."""
+@partial(jax.jit, static_argnames="depth")
+def solve_many(prior, x, weight, resp, tol, limit, depth=0):
+    """Many fits of one shape at once; all arguments but the last three have a leading axis."""
+    return jax.vmap(partial(solve, tol=tol, limit=limit, depth=depth))(prior, x, weight, resp)
 
 
 def bound_of(prior, posterior, x, weight):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +29,7 @@ from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import Natural, centred_scores, product_scores
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.weights import Dirichlet, FlatWeights
-from bayesgmm.inference import kernel
+from bayesgmm.inference import cache, kernel
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import MESSAGES, Outcome, fit, run
 from bayesgmm.inference.priors import default_components
@@ -245,3 +247,16 @@ def test_variational_means_tend_to_maximum_likelihood():
         gaps.append((n * np.abs(means[0] - means[1]).max(), n * np.abs(weights[0] - weights[1]).max()))
     assert np.max(gaps) < 12
     assert gaps[2][0] < 2 * gaps[0][0]
+
+
+def test_compiled_programs_are_forgotten_before_a_process_can_hold_no_more(monkeypatch):
+    """Each holds dozens of memory maps, and a process that runs out of them dies."""
+    compiled = jax.jit(lambda a: a + 1)
+    compiled(1.0)
+    cache.make_room()
+    assert compiled._cache_size() == 1
+    monkeypatch.setattr(cache, "CROWDED", 0)
+    cache.make_room()
+    assert compiled._cache_size() == 0
+    monkeypatch.setattr(cache, "MAPS", Path("/no/such/file"))
+    cache.make_room()

@@ -29,7 +29,7 @@ from bayesgmm.estimators.training import (
 from bayesgmm.inference.moves import compact, drop_empty, simplify
 from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.restarts import Fit, best_of
+from bayesgmm.inference.restarts import Fit, best_of, polish
 from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite
 
 FINALISTS = 2
@@ -191,7 +191,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         training = read_training(X, sample_weight, self.n_components, "n_components")
         problem = make_problem(self, training)
         prior = make_prior(self, problem)
-        store(self, compact(self._search(prior, problem, training)), problem, training)
+        fit = polish(self._search(prior, problem, training), problem, settings_of(self))
+        store(self, compact(fit), problem, training)
         return self
 
     def _search(self, prior: Mixture, problem: Problem, training: Training) -> Fit:

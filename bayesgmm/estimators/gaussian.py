@@ -28,7 +28,7 @@ from bayesgmm.estimators.training import (
 from bayesgmm.inference.moves import compact
 from bayesgmm.inference.priors import default_components, flat_components
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.restarts import Fit, best_of
+from bayesgmm.inference.restarts import Fit, best_of, polish
 from bayesgmm.validation import check_array, check_positive_definite, check_simplex
 
 
@@ -173,8 +173,9 @@ class GaussianMixture(MixtureEstimator):
         training = read_training(X, sample_weight, self.n_components, "n_components")
         problem = make_problem(self, training)
         prior = self._prior(problem)
-        fits = best_of(prior, self._starts(prior, problem, training), problem, settings_of(self), self._usable, announcer(self))
-        fit = compact(fits[0])
+        settings = settings_of(self)
+        fits = best_of(prior, self._starts(prior, problem, training), problem, settings, self._usable, announcer(self))
+        fit = compact(polish(fits[0], problem, settings))
         store(self, fit, problem, training)
         self._report_collapse(fit, problem)
         return self

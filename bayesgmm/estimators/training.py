@@ -13,6 +13,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.structures import STRUCTURES, Structure
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
+from bayesgmm.inference.cache import make_room
 from bayesgmm.inference.initialise import STARTS, by_ward, start_from
 from bayesgmm.inference.problem import Problem, padded, prepare
 from bayesgmm.inference.restarts import Settings, split_keys
@@ -121,6 +122,7 @@ def settings_of(estimator) -> Settings:
 
 def make_problem(estimator, training: Training) -> Problem:
     """The data in inner coordinates for the estimator's structure."""
+    make_room()
     structure, _ = COVARIANCE_TYPES[estimator.covariance_type]
     values, weight = training.used()
     return prepare(values, weight, structure, estimator.dtype)

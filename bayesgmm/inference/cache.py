@@ -1,4 +1,4 @@
-"""Compiled programs kept on disk, so that a fresh process starts fast."""
+"""Compiled programs: kept on disk, so that a fresh process starts fast; forgotten before a process can hold no more of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import jax
+
+MAPS = Path("/proc/self/maps")
+CROWDED = 40_000
+"""Memory maps, of which Linux allows a process 65,530 by default; each compiled program holds dozens, and running out is a crash."""
 
 
 def enable_compilation_cache(path: str | os.PathLike | None = None) -> Path:
@@ -29,3 +33,13 @@ def enable_compilation_cache(path: str | os.PathLike | None = None) -> Path:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return folder
+
+
+def make_room() -> None:
+    """Have JAX forget its compiled programs when the process holds very many; those needed again are compiled again."""
+    try:
+        crowded = MAPS.read_bytes().count(b"\n") > CROWDED
+    except OSError:
+        return
+    if crowded:
+        jax.clear_caches()

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Stats
+from bayesgmm.inference.accelerate import Memory, empty, propose, refuse, remember, residual_norm, slowness
 from bayesgmm.inference.kernel import collect, soft
 
 
@@ -69,6 +70,7 @@ class _State(NamedTuple):
     step: jax.Array
     outcome: jax.Array
     history: jax.Array
+    memory: Memory
 
 
 def lower_bound(prior, posterior: Mixture, stats: Stats):
@@ -76,46 +78,85 @@ def lower_bound(prior, posterior: Mixture, stats: Stats):
     return stats.log_norm - prior.penalty(posterior)
 
 
-def remaining_gain(gain, previous):
-    """What is still to come if gains go on shrinking at their present rate (Aitken; Boehning et al. 1994); infinite before two gains."""
+def remaining_gain(gain, previous, memory: Memory):
+    """What is still to come.
+
+    Plain steps: as if gains went on shrinking at their present rate (Aitken; Boehning et al. 1994). Accelerated ones, whose gains are
+    irregular: the larger of the last two, divided by the share of an error that a pass removes. Infinite while too little is known.
+    """
+    if memory.known.size > 1:
+        share = slowness(memory)
+        return jnp.where(share > 0, jnp.maximum(gain, previous) / jnp.where(share > 0, share, 1), jnp.inf)
     ratio = gain / previous
-    return jnp.where((ratio < 1) & jnp.isfinite(previous), jnp.maximum(gain, gain * ratio / (1 - jnp.where(ratio < 1, ratio, 0))), jnp.inf)
+    shrinking = (ratio < 1) & jnp.isfinite(previous)
+    return jnp.where(shrinking, jnp.maximum(gain, gain * ratio / (1 - jnp.where(shrinking, ratio, 0))), jnp.inf)
 
 
-def judge(bound, gain, previous, allowed, spent, eps):
-    """Outcome code after a step that raised the bound to ``bound`` by ``gain``; ``spent``: no steps are left; ``eps``: of the rows."""
-    rounding = 8 * eps * jnp.abs(bound)
-    done = (gain <= rounding) | (remaining_gain(gain, previous) <= allowed)
-    fell = gain < -max(1e-9, 16 * eps) * (1 + jnp.abs(bound))
+def rounding(bound, dtype):
+    """Size of differences of bounds that mean nothing, for rows of this type."""
+    return 8 * jnp.finfo(dtype).eps * jnp.abs(bound)
+
+
+def judge(bound, gain, done, spent, dtype):
+    """Outcome code after a step that raised the bound to ``bound`` by ``gain``; ``spent``: no steps are left."""
+    fell = gain < -max(1e-9, 16 * jnp.finfo(dtype).eps) * (1 + jnp.abs(bound))
     code = jnp.where(spent, Outcome.MAX_STEPS, Outcome.RUNNING)
     code = jnp.where(done, Outcome.CONVERGED, code)
     code = jnp.where(fell, Outcome.DECREASED, code)
     return jnp.where(jnp.isfinite(bound), code, Outcome.NONFINITE)
 
 
-@partial(jax.jit, static_argnames=("max_steps", "assign", "chunk_size"))
-def run(prior, start, x, weight, tol, limit, *, max_steps: int, assign: Callable = soft, chunk_size: int | None = None):
+def _choose(condition, yes, no):
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+@partial(jax.jit, static_argnames=("max_steps", "assign", "chunk_size", "depth"))
+def run(
+    prior,
+    start,
+    x,
+    weight,
+    tol,
+    limit,
+    settle=jnp.inf,
+    *,
+    max_steps: int,
+    assign: Callable = soft,
+    chunk_size: int | None = None,
+    depth: int = 0,
+):
     """Iterate update and E-step from ``start`` until the bound settles; see `fit`.
 
     ``limit`` is the allowed number of steps and may change from call to call; ``max_steps`` is the capacity of the history and
-    part of the compiled program.
+    part of the compiled program. With ``settle``, and ``depth``, the statistics too must change by no more than that, per row.
     """
     allowed = tol * weight.sum()
     gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size)
 
     def body(state: _State) -> _State:
-        posterior = prior.posterior(state.stats)
+        proposal, plain = propose(state.memory, state.stats) if depth else (state.stats, jnp.ones((), bool))
+        posterior = prior.posterior(proposal)
         stats = gather(posterior)
         bound = lower_bound(prior, posterior, stats)
         gain, step = bound - state.bound, state.step + 1
-        outcome = judge(bound, gain, state.gain, allowed, step >= limit, jnp.finfo(x.dtype).eps)
-        return _State(posterior, stats, bound, gain, step, outcome, state.history.at[step].set(bound))
+        memory = remember(state.memory, proposal, stats) if depth else state.memory
+        nothing = rounding(bound, x.dtype)
+        done = (gain <= nothing) | (remaining_gain(gain, state.gain, memory) <= allowed)
+        done = done & (residual_norm(memory) <= settle * weight.sum()) if depth else done
+        outcome = judge(bound, gain, done, step >= limit, x.dtype)
+        taken = _State(posterior, stats, bound, gain, step, outcome, state.history.at[step].set(bound), memory)
+        if not depth:
+            return taken
+        spent = jnp.where(step >= limit, Outcome.MAX_STEPS, Outcome.RUNNING)
+        history = state.history.at[step].set(state.bound)
+        refused = state._replace(step=step, outcome=spent, history=history, memory=refuse(state.memory))
+        return _choose(plain | (gain >= jnp.where(jnp.isfinite(settle), -nothing, 0)), taken, refused)
 
     stats = gather(start)
     bound = lower_bound(prior, start, stats)
     history = jnp.full(max_steps + 1, jnp.nan, bound.dtype).at[0].set(bound)
     first = jnp.where(jnp.isfinite(bound), jnp.where(limit > 0, Outcome.RUNNING, Outcome.MAX_STEPS), Outcome.NONFINITE)
-    state = _State(start, stats, bound, jnp.full_like(bound, jnp.inf), jnp.asarray(0), first, history)
+    state = _State(start, stats, bound, jnp.full_like(bound, jnp.inf), jnp.asarray(0), first, history, empty(stats, depth))
     state = jax.lax.while_loop(lambda s: s.outcome == Outcome.RUNNING, body, state)
     return Result(state.posterior, state.stats, state.bound, state.history, state.step, state.outcome)
 

@@ -113,8 +113,8 @@ def _deletes(fit: Fit) -> Iterator[tuple[Mixture, Mixture]]:
 def _accepted(prior, start, fit: Fit, problem: Problem, settings: Settings) -> Fit | None:
     """The trial, if its bound beats the present one; hopeless trials stop after a few steps."""
     trial = advance(prior, start, problem, settings, PROBE)
-    gains = np.diff(trial.history[-3:])
-    if len(gains) == 2 and trial.bound + 20 * max(gains[-1], 0) < fit.bound:
+    gains = np.diff(trial.history[-4:])
+    if len(gains) == 3 and trial.bound + 20 * max(gains.max(), 0) < fit.bound:
         return None
     trial = proceed(trial, problem, settings, TRIAL)
     return trial if trial.bound > fit.bound + GAIN else None

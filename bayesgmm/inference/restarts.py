@@ -10,8 +10,13 @@ import jax
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.pytree import replace
+from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.loop import Outcome, Result, run
 from bayesgmm.inference.problem import Problem
+
+SETTLED = 1e-12
+"""Change of the statistics, per row and in units of the data's spread, below which a polished fit stops."""
 
 SHORT = 20
 """Steps of a first run when there are several starts (short-run EM, Biernacki, Celeux & Govaert 2003)."""
@@ -23,11 +28,17 @@ CHEAP = 200_000
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How far to iterate: ``tol`` nats per row still to come, at most ``max_steps`` passes, rows a chunk."""
+    """How far to iterate: ``tol`` nats per row still to come, at most ``max_steps`` passes, rows a chunk, passes kept to accelerate."""
 
     tol: float = 1e-8
     max_steps: int = 1000
     chunk_size: int | None = None
+    depth: int = DEPTH
+
+    @property
+    def strict(self) -> bool:
+        """Whether parameters are wanted to many digits: a looser tolerance than the default is taken at its word."""
+        return self.depth > 0 and self.tol <= Settings.tol
 
 
 @dataclasses.dataclass
@@ -52,8 +63,16 @@ class Fit:
         return len(self.history) - 1
 
 
-def advance(prior, start: Mixture, problem: Problem, settings: Settings, limit: int, before: np.ndarray | None = None) -> Fit:
-    """Run the loop for at most ``limit`` steps; ``before`` is the history that led to ``start``."""
+def advance(
+    prior,
+    start: Mixture,
+    problem: Problem,
+    settings: Settings,
+    limit: int,
+    before: np.ndarray | None = None,
+    settle: float = np.inf,
+) -> Fit:
+    """Run the loop for at most ``limit`` steps; ``before`` is the history that led to ``start``; ``settle`` as in `run`."""
     result = run(
         prior,
         start,
@@ -61,8 +80,10 @@ def advance(prior, start: Mixture, problem: Problem, settings: Settings, limit: 
         problem.weight,
         settings.tol,
         limit,
+        settle,
         max_steps=settings.max_steps,
         chunk_size=settings.chunk_size,
+        depth=settings.depth,
     )
     new = np.asarray(result.history)[: int(result.n_steps) + 1]
     return Fit(prior, result, new if before is None else np.concatenate([before[:-1], new]))
@@ -74,6 +95,21 @@ def proceed(fit: Fit, problem: Problem, settings: Settings, limit: int | None = 
     if fit.outcome != Outcome.MAX_STEPS or limit <= 0:
         return fit
     return advance(fit.prior, fit.result.posterior, problem, settings, limit, fit.history)
+
+
+def polish(fit: Fit, problem: Problem, settings: Settings) -> Fit:
+    """Take a converged fit on until its statistics stand still, so that parameters have digits to spare.
+
+    A bound known to 1e-15 of itself fixes the parameters at its top to 1e-7 only. At most half as many passes as were made.
+    """
+    limit = min(fit.n_steps // 2 + 10, settings.max_steps - fit.n_steps)
+    if not settings.strict or fit.outcome != Outcome.CONVERGED or limit <= 0:
+        return fit
+    better = advance(fit.prior, fit.result.posterior, problem, settings, limit, fit.history, SETTLED)
+    if better.outcome not in (Outcome.CONVERGED, Outcome.MAX_STEPS):
+        return fit
+    result = replace(better.result, outcome=fit.result.outcome)
+    return dataclasses.replace(better, result=result, start_bounds=fit.start_bounds)
 
 
 def best_of(

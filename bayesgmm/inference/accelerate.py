@@ -1,0 +1,164 @@
+r"""Anderson acceleration of the loop, in the space of statistics.
+
+A pass maps statistics T to G(T): posterior, then E-step. Plain iteration goes on from G(T). Anderson's method goes on from the
+affine combination of the last few G(T) whose residuals G(T) - T cancel best, which is exact for a linear map after as many passes
+as it has directions. Every pass yields the exact bound of its posterior, so the loop takes a proposal only where the bound does not
+fall, and the plain step otherwise.
+
+Anderson (1965), Journal of the ACM 12; Walker & Ni (2011), SIAM J. Numerical Analysis 49, eqs. 2.1-2.3; for EM with a safeguard:
+Henderson & Varadhan (2019), J. Computational and Graphical Statistics 28.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from bayesgmm.core.pytree import pytree, replace
+from bayesgmm.core.statistics import Stats
+
+DEPTH = 5
+"""Passes kept by default."""
+
+RIDGE = 1e-12
+"""Added to the inner products of residual differences, relative to the largest of them."""
+
+SLOWEST = 1e-3
+"""Smallest contraction per pass that is believed when the gain still to come is estimated."""
+
+GROWTH = 1.5
+"""Factor by which an over-relaxed step is lengthened after each success (Salakhutdinov & Roweis 2003, ICML)."""
+
+LONGEST_WAIT = 32
+"""Most over-relaxed steps before Anderson's proposal is tried again."""
+
+
+@pytree
+class Memory:
+    """The last few passes from statistics T to G(T), the latest first, and what was learnt of the kinds of steps.
+
+    Parameters
+    ----------
+    residuals : Stats, each array with leading axis depth
+        G(T) - T, free of units.
+    images : Stats, each array with leading axis depth
+        G(T), free of units.
+    known : Array of bool, shape (depth,)
+    unit : Array, shape ()
+        Root mean square of the rows, the unit of length.
+    stretch : Array, shape ()
+        Length of the next over-relaxed step; 1 is the plain step.
+    wait, pause : Array of int, shape ()
+        Steps left before Anderson's proposal is tried again, and how many there will be after its next failure.
+    """
+
+    residuals: Stats
+    images: Stats
+    known: jax.Array
+    unit: jax.Array
+    stretch: jax.Array
+    wait: jax.Array
+    pause: jax.Array
+
+
+def _scaled(stats: Stats, unit) -> Stats:
+    return stats._replace(sums=stats.sums / unit, scatter=stats.scatter / unit**2)
+
+
+def empty(stats: Stats, depth: int) -> Memory:
+    """Nothing known yet; ``stats`` tell shapes and the unit."""
+    blank = jax.tree.map(lambda a: jnp.zeros((depth, *a.shape), a.dtype), stats)
+    unit = jnp.sqrt(jnp.linalg.norm(stats.scatter.sum(0)) / stats.counts.sum())
+    return Memory(blank, blank, jnp.zeros(depth, bool), unit, jnp.ones(()), jnp.zeros((), int), jnp.ones((), int))
+
+
+def remember(memory: Memory, before: Stats, after: Stats) -> Memory:
+    """Add the pass from ``before`` to ``after``, a success of the kind of step that was due; the oldest is forgotten."""
+    image = _scaled(after, memory.unit)
+    residual = image - _scaled(before, memory.unit)
+
+    def push(past, new):
+        return jnp.concatenate([new[None], past[:-1]])
+
+    waiting = memory.wait > 0
+    return replace(
+        memory,
+        residuals=jax.tree.map(push, memory.residuals, residual),
+        images=jax.tree.map(push, memory.images, image),
+        known=push(memory.known, jnp.ones((), bool)),
+        stretch=jnp.where(waiting, memory.stretch * GROWTH, 1),
+        wait=jnp.where(waiting, memory.wait - 1, 0),
+        pause=jnp.where(waiting, memory.pause, 1),
+    )
+
+
+def refuse(memory: Memory) -> Memory:
+    """What to do after a proposal that lowered the bound: wait with Anderson's, or shorten the over-relaxed step."""
+    waiting = memory.wait > 0
+    return replace(
+        memory,
+        stretch=jnp.ones(()),
+        wait=jnp.where(waiting, memory.wait, memory.pause),
+        pause=jnp.where(waiting, memory.pause, jnp.minimum(2 * memory.pause, LONGEST_WAIT)),
+    )
+
+
+def _differences(memory: Memory, of: Stats) -> list:
+    """Earlier entries less the latest, (depth - 1, P) for each kind of statistic; 0 where unknown."""
+    known = memory.known[1:]
+
+    def one(a):
+        flat = (a[1:] - a[0]).reshape(len(known), -1)
+        return jnp.where(known[:, None], flat, 0)
+
+    return [one(a) for a in of[1:]]
+
+
+def _products(a: list, b: list) -> jax.Array:
+    """Inner products of the entries of ``a`` with those of ``b``, over all kinds of statistics."""
+    return sum((x @ y.T for x, y in zip(a, b, strict=True)), start=jnp.zeros(()))
+
+
+def _combined(memory: Memory) -> jax.Array:
+    """Anderson's shares (depth - 1,) of the earlier passes."""
+    changes = _differences(memory, memory.residuals)
+    latest = [a[0].reshape(1, -1) for a in memory.residuals[1:]]
+    gram = _products(changes, changes)
+    matrix = gram + jnp.diag(jnp.where(memory.known[1:], RIDGE * jnp.diagonal(gram).max(), 1))
+    return -jnp.linalg.solve(matrix, _products(changes, latest)[:, 0])
+
+
+def propose(memory: Memory, plain: Stats):
+    """Statistics to go on from, and whether they are the plain step.
+
+    Anderson's proposal; while that is waiting (near a saddle it points back to it) an over-relaxed step; the plain step where too little
+    is known or a count would be negative.
+    """
+    share, waiting = _combined(memory), memory.wait > 0
+    steps = _differences(memory, memory.images)
+    units = (1.0, memory.unit, memory.unit**2)
+
+    def moved(step, residual, now, unit):
+        change = jnp.where(waiting, (memory.stretch - 1) * residual[0], jnp.tensordot(share, step, 1).reshape(now.shape))
+        return now + unit * change
+
+    parts = [moved(*args) for args in zip(steps, memory.residuals[1:], plain[1:], units, strict=True)]
+    proposal = Stats(plain.log_norm, *parts)
+    enough = jnp.where(waiting, memory.known[0] & (memory.stretch > 1), memory.known[:2].all())
+    usable = enough & (proposal.counts >= 0).all() & jnp.isfinite(share).all()
+    return jax.tree.map(lambda a, b: jnp.where(usable, a, b), proposal, plain), ~usable
+
+
+def slowness(memory: Memory):
+    """Smallest share of an error that a pass was seen to remove; tiny where convergence is slow, 0 while nothing is known."""
+    changes = _differences(memory, memory.residuals)
+    moves = [i - r for i, r in zip(_differences(memory, memory.images), changes, strict=True)]
+    squares = [sum((a**2).sum(1) for a in group) for group in (changes, moves)]
+    seen = memory.known[1:] & (squares[1] > 0)
+    rate = jnp.sqrt(jnp.where(seen, squares[0] / jnp.where(seen, squares[1], 1), jnp.inf)).min()
+    return jnp.where(seen.any(), jnp.clip(rate, SLOWEST, 1), 0)
+
+
+def residual_norm(memory: Memory):
+    """How much the latest pass changed the statistics, free of units."""
+    return jnp.sqrt(sum((a[0] ** 2).sum() for a in memory.residuals[1:]))
