@@ -2,7 +2,7 @@ r"""Laws of the mixing weights, each usable as prior and as posterior.
 
 As prior a law answers ``posterior(counts)``, ``penalty(q)`` (Kullback-Leibler divergence from q to the prior) and
 ``log_marginal(counts)``; as posterior ``expected_log()``, ``mean()``, ``unseen()`` (the mean weight of all components that have no
-row), ``mode()`` and ``sample(key, shape)``.
+row), ``log_covariance()``, ``mode()`` and ``sample(key, shape)``.
 ``without(k)`` switches a component off, which leaves exactly the law of the remaining ones, so that one compiled program
 serves every number of components.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import digamma, gammaln
+from jax.scipy.special import digamma, gammaln, polygamma
 
 from bayesgmm.core.linalg import NEVER, betaln, safe_log
 from bayesgmm.core.pytree import pytree, replace, static
@@ -135,6 +135,10 @@ class Dirichlet:
     def expected_log(self):
         value = digamma(self._safe) - digamma(self.concentration.sum())
         return jnp.where(self.alive(), value, NEVER)
+
+    def log_covariance(self):
+        """Covariance (K, K) of the log weights, less what all of them share (which no row can tell); 0 for missing components."""
+        return jnp.diag(jnp.where(self.alive(), polygamma(1, self._safe), 0))
 
     def mean(self):
         return self.concentration / self.concentration.sum()
@@ -276,6 +280,18 @@ class StickBreaking:
     def expected_log(self):
         log_v, log_rest = self._stick_logs()
         return jnp.where(self.alive(), log_v + self._before(log_rest), NEVER)
+
+    def log_covariance(self):
+        """Covariance (K, K) of the log weights at the mean concentration."""
+        alpha = jnp.where(self.alive(), self.alpha, 1)
+        shared = polygamma(1, alpha + self.beta)
+        taken, left = polygamma(1, alpha) - shared, polygamma(1, self.beta) - shared
+        place = jnp.argsort(self.order)
+        later = (place[:, None] > place[None]).astype(alpha.dtype)
+        own = jnp.eye(self.n_components, dtype=alpha.dtype)
+        cross = later * shared
+        full = own * taken + (later * left) @ later.T - cross - cross.T
+        return full * self.alive() * self.alive()[:, None]
 
     def mean(self):
         """Expected weights (K,); they sum to less than 1, the rest belongs to components never seen."""

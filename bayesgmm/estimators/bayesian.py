@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis import rows
+from bayesgmm.analysis.evidence import Evidence, bound_of, evidence
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet, StickBreaking
@@ -30,7 +31,10 @@ from bayesgmm.inference.moves import compact, drop_empty, simplify
 from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit, best_of, polish
-from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite
+from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite, check_weights
+
+SAME = 1e-6
+"""Relative difference of bounds up to which rows count as those of the fit."""
 
 FINALISTS = 2
 """Restarts, best first, on which fewer components are tried."""
@@ -218,6 +222,37 @@ class BayesianGaussianMixture(MixtureEstimator):
         """Log posterior predictive density (N,) of rows (N, D), in nats: a normalised mixture of Student t (Bishop 10.81)."""
         values = read_rows(self, X)
         return rows.log_predictive(self.posterior_, self.prior_, self._coordinates, values)
+
+    @in_float64
+    def log_evidence(self, X: Any, sample_weight: Any = None) -> Evidence:
+        """Estimate the log evidence from the bound, corrected for relabelled copies and for the overlap of components.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+            The rows that the model was fitted to.
+        sample_weight : array, shape (N,), optional
+            Their weights in that fit.
+
+        Returns
+        -------
+        Evidence
+            With ``elbo``, ``multiplicity``, ``response``, ``total`` and ``contraction``; nats, in the units of the data.
+
+        Raises
+        ------
+        ValueError
+            Other rows, or other weights, than those of the fit.
+        """
+        values = read_rows(self, X)
+        weight = check_weights(sample_weight, len(values))
+        prior, posterior = (self._coordinates.mixture_inward(law) for law in (self.prior_, self.posterior_))
+        y = jnp.asarray(self._coordinates.inward(values))
+        bound = float(bound_of(prior, posterior, y, weight)) - weight.sum() * float(self._coordinates.log_det)
+        if abs(bound - self.lower_bound_) > SAME * (1 + abs(bound)):
+            found = f"the bound of these rows is {bound:.6f}, that of the fit {self.lower_bound_:.6f}"
+            raise ValueError(f"X and sample_weight must be those of the fit: {found}.")
+        return evidence(prior, posterior, self.lower_bound_, self._counts, y, weight)
 
 
 def make_prior(estimator: BayesianGaussianMixture, problem: Problem) -> Mixture:

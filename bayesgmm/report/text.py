@@ -67,6 +67,8 @@ def sentences(facts: Facts) -> list[str]:
     if facts.bound is not None:
         said.append(f"Evidence lower bound {facts.bound:.4f} nats (exact, all constants kept, in the units of the data).")
         said[0] = said[0][:-1] + f"; its relabelled copies add {facts.multiplicity:.2f}."
+        if facts.evidence is not None and facts.evidence.contraction > 0:
+            said[0] = f"{said[0][:-1]}, the overlap of components {facts.evidence.response:.2f}: evidence about {facts.evidence.total:.2f}."
     at = "At the posterior means: log-likelihood" if facts.bound is not None else "Log-likelihood"
     criteria = ", ".join(f"{name.upper()} {value:.2f}" for name, value in facts.criteria.items())
     said.append(f"{at} {facts.log_likelihood:.4f} with {facts.n_parameters} parameters; {criteria} (smaller is better).")
