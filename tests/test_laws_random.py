@@ -1,4 +1,4 @@
-"""Random fits of every combination, accelerated as by default: the bound never falls and is that of the posterior returned."""
+"""Random fits of every combination, with plain and accelerated passes: the bound never falls and is that of the posterior."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_bound_never_decreases_and_belongs_to_the_posterior(family):
     for case in (case for case in ALL if case.family == family):
         problems = [random_problem(case, i) for i in range(FITS)]
         *arguments, _ = zip(*problems, strict=True)
-        results = solve_many(*(stack(argument) for argument in arguments), 1e-10, STEPS, depth=DEPTH)
+        results = solve_many(*(stack(argument) for argument in arguments), 1e-10, STEPS, depth=DEPTH * (FAMILIES.index(family) % 2))
         for i, problem in enumerate(problems):
             result = jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], results)
             check_path(result)

@@ -123,6 +123,7 @@ def test_other_rows_than_those_of_the_fit_are_refused():
     for rows, weight in ((x[:-1], None), (x + 0.1, None), (x, np.resize([1, 2], N))):
         with pytest.raises(ValueError, match="X and sample_weight must be those of the fit: the bound of these rows is -"):
             model.log_evidence(rows, sample_weight=weight)
-    assert model.facts(x + 0.1).evidence is None
+    with pytest.raises(ValueError, match="X must be the 60 rows of the fit, in their order; these 59 rows are others"):
+        model.summary(x[:-1])
     assert model.facts(x).evidence.total == model.log_evidence(x).total
     assert "the overlap of components" in model.summary(x)

@@ -12,6 +12,9 @@ from bayesgmm.analysis.comparison import kmeans_labels, matched_rows
 from bayesgmm.analysis.evidence import Evidence
 from bayesgmm.analysis.response import n_coefficients
 
+TIES = 0.01
+"""Share of rows whose label may differ between two computations."""
+
 AFFORDABLE = 1e11
 """Multiplications spent on the correction of the bound for a summary: a few seconds."""
 
@@ -92,9 +95,11 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
     columns = list(getattr(model, "feature_names_in_", [f"x{j}" for j in range(d)]))
     bayesian = model._bayesian
     agreement, sizes = None, None
+    if values is not None:
+        _check_same(model, values)
     if values is not None and k > 1:
         means = kmeans_labels(values, k)
-        agreement, sizes = matched_rows(model.predict(values), means), sorted(np.bincount(means).tolist(), reverse=True)
+        agreement, sizes = matched_rows(model.labels_, means), sorted(np.bincount(means).tolist(), reverse=True)
     dense = np.broadcast_to(_dense(model), (k, d, d))
     return Facts(
         title=title or "Data",
@@ -128,6 +133,12 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
         seed=model.random_state if isinstance(model.random_state, (int, np.integer)) else None,
         notes=_notes(model, columns),
     )
+
+
+def _check_same(model, values: np.ndarray) -> None:
+    """Rows of the fit: as many, and but for ties the same labels."""
+    if len(values) != model._n_samples or (model.predict(values) != model.labels_).mean() > TIES:
+        raise ValueError(f"X must be the {model._n_samples} rows of the fit, in their order; these {len(values)} rows are others.")
 
 
 def _evidence(model, values: np.ndarray | None) -> Evidence | None:

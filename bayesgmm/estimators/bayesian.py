@@ -106,7 +106,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     lower_bound_ : float
         Exact evidence lower bound of ``posterior_`` under ``prior_``, in nats, all constants kept.
     lower_bounds_ : list of float
-        Bound along the way of the winning start; it may change its model where a component left.
+        Bound along the way of the winning start; where a component left, the model changed and the bound may fall.
     posterior_, prior_ : Mixture
         Laws of weights and components, in units of the data.
     log_likelihood_ : float
