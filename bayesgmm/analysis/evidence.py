@@ -13,6 +13,7 @@ from bayesgmm.analysis.response import MOST, eigenvalues, n_coefficients
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.inference.kernel import collect
+from bayesgmm.inference.loop import lower_bound
 
 OCCUPIED = 0.5
 """Expected rows from which a component counts as occupied."""
@@ -71,7 +72,7 @@ def response(posterior: Mixture, x, weight) -> tuple[float, float]:
 @jax.jit
 def bound_of(prior: Mixture, posterior: Mixture, x, weight):
     """Exact bound of a posterior for rows in the same coordinates."""
-    return collect(posterior, x, weight).log_norm - prior.penalty(posterior)
+    return lower_bound(prior, posterior, collect(posterior, x, weight))
 
 
 def evidence(prior: Mixture, posterior: Mixture, elbo: float, counts, x, weight) -> Evidence:

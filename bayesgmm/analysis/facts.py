@@ -94,12 +94,9 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
     d, k = model.n_features_in_, model.n_components_
     columns = list(getattr(model, "feature_names_in_", [f"x{j}" for j in range(d)]))
     bayesian = model._bayesian
-    agreement, sizes = None, None
     if values is not None:
         _check_same(model, values)
-    if values is not None and k > 1:
-        means = kmeans_labels(values, k)
-        agreement, sizes = matched_rows(model.labels_, means), sorted(np.bincount(means).tolist(), reverse=True)
+    agreement, sizes = _beside_kmeans(model, values)
     dense = np.broadcast_to(_dense(model), (k, d, d))
     return Facts(
         title=title or "Data",
@@ -141,15 +138,23 @@ def _check_same(model, values: np.ndarray) -> None:
         raise ValueError(f"X must be the {model._n_samples} rows of the fit, in their order; these {len(values)} rows are others.")
 
 
+def _beside_kmeans(model, values: np.ndarray | None) -> tuple[int | None, list[int] | None]:
+    """Rows on which k-means with as many clusters agrees, and the sizes of its clusters, the largest first."""
+    if values is None or model.n_components_ == 1:
+        return None, None
+    means = kmeans_labels(values, model.n_components_)
+    return matched_rows(model.labels_, means), sorted(np.bincount(means).tolist(), reverse=True)
+
+
 def _evidence(model, values: np.ndarray | None) -> Evidence | None:
     """The corrected bound where it takes no more than seconds and all rows count once."""
-    if values is None or len(values) != model._n_samples or model._n_rows != model._n_samples:
+    if values is None or model._n_rows != model._n_samples:
         return None
     if len(values) * n_coefficients(model.posterior_) ** 2 > AFFORDABLE:
         return None
     try:
         return model.log_evidence(values)
-    except ValueError:  # not the rows of the fit
+    except ValueError:  # weights that happen to sum to the number of rows, or rows a little off those of the fit
         return None
 
 
