@@ -44,24 +44,27 @@ def chunk_rows(n_features: int, n_components: int) -> int:
     return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / width)), 128, 8192))
 
 
-def scores(structure, natural: Natural, x, moments):
-    """Scores (N, K) of rows, in the product form or, where that loses digits, the centred one."""
+def reach(structure, natural: Natural, x):
+    """Largest ``|x|^2 trace(precision)`` of rows and components, which says how many digits the product form loses."""
     widest = structure.inner(natural.precision, structure.identity(x.shape[1]).astype(x.dtype)).max()
     if structure.rank == 0:
         widest = widest * x.shape[1]
-    reach = (x**2).sum(1).max() * widest
-    safe = reach <= LOSS[x.dtype.itemsize]
+    return (x**2).sum(1).max() * widest
+
+
+def scores(structure, natural: Natural, x, moments):
+    """Scores (N, K) of rows, in the product form or, where that loses digits, the centred one."""
     return jax.lax.cond(
-        safe,
+        reach(structure, natural, x) <= LOSS[x.dtype.itemsize],
         lambda: product_scores(structure, natural, x, moments),
         lambda: centred_scores(structure, natural, x),
     )
 
 
-def summarise(structure, tied: bool, natural: Natural, x, weight, assign: Callable = soft) -> Stats:
+def summarise(structure, tied: bool, natural: Natural, x, weight, assign: Callable = soft, score: Callable = scores) -> Stats:
     """Statistics of one chunk of rows (N, D) with weights (N,)."""
     moments = structure.moments(x)
-    norm, resp = assign(scores(structure, natural, x, moments))
+    norm, resp = assign(score(structure, natural, x, moments))
     weighted = resp * weight[:, None]
     spread = (weight[None] if tied else weighted.T) @ moments
     return Stats(weight @ norm, weighted.sum(0), weighted.T @ x, structure.from_moments(spread, x.shape[1]))
@@ -82,15 +85,21 @@ def accumulate(one: Callable, x, others, chunk_size: int) -> Stats:
     return jax.lax.fori_loop(0, n // size, lambda i, stats: stats + one(*part(i * size, size)), total)
 
 
-def collect(posterior: Mixture, x, weight, assign: Callable = soft, chunk_size: int | None = None) -> Stats:
-    """E-step and statistics in one pass over rows (N, D) with weights (N,); sums are kept in the posterior's precision."""
+def collect(
+    posterior: Mixture, x, weight, assign: Callable = soft, chunk_size: int | None = None, score: Callable = scores
+) -> Stats:
+    """E-step and statistics in one pass over rows (N, D) with weights (N,); sums are kept in the posterior's precision.
+
+    ``score`` is `scores`, or `product_scores` or `centred_scores` where the form has been chosen before: under ``vmap`` over
+    mixtures `scores` would compute both.
+    """
     structure, tied = posterior.structure, posterior.tied
     natural = posterior.natural()
     kept = natural.level.dtype
     natural = jax.tree.map(lambda a: a.astype(x.dtype), natural)
 
     def one(rows, weights):
-        stats = summarise(structure, tied, natural, rows, weights, assign)
+        stats = summarise(structure, tied, natural, rows, weights, assign, score)
         return jax.tree.map(lambda a: a.astype(kept), stats)
 
     return accumulate(one, x, weight, chunk_size or chunk_rows(x.shape[1], posterior.n_components))

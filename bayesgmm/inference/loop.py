@@ -14,7 +14,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import Memory, empty, propose, refuse, remember, residual_norm, slowness
-from bayesgmm.inference.kernel import collect, soft
+from bayesgmm.inference.kernel import collect, scores, soft
 
 
 class Outcome(enum.IntEnum):
@@ -71,6 +71,9 @@ class _State(NamedTuple):
     outcome: jax.Array
     history: jax.Array
     memory: Memory
+    trial: Any
+    proposal: Stats
+    plain: jax.Array
 
 
 def lower_bound(prior, posterior: Mixture, stats: Stats):
@@ -110,7 +113,7 @@ def _choose(condition, yes, no):
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-@partial(jax.jit, static_argnames=("max_steps", "assign", "chunk_size", "depth"))
+@partial(jax.jit, static_argnames=("max_steps", "assign", "chunk_size", "depth", "score"))
 def run(
     prior,
     start,
@@ -124,6 +127,7 @@ def run(
     assign: Callable = soft,
     chunk_size: int | None = None,
     depth: int = 0,
+    score: Callable = scores,
 ):
     """Iterate update and E-step from ``start`` until the bound settles; see `fit`.
 
@@ -131,32 +135,32 @@ def run(
     part of the compiled program. With ``settle``, and ``depth``, the statistics too must change by no more than that, per row.
     """
     allowed = tol * weight.sum()
-    gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size)
+    gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size, score=score)
 
     def body(state: _State) -> _State:
-        proposal, plain = propose(state.memory, state.stats) if depth else (state.stats, jnp.ones((), bool))
-        posterior = prior.posterior(proposal)
-        stats = gather(posterior)
-        bound = lower_bound(prior, posterior, stats)
+        """Judge the trial, then make the next one."""
+        stats = gather(state.trial)
+        bound = lower_bound(prior, state.trial, stats)
         gain, step = bound - state.bound, state.step + 1
-        memory = remember(state.memory, proposal, stats) if depth else state.memory
+        memory = _choose(step == 0, empty(stats, depth), remember(state.memory, state.proposal, stats)) if depth else state.memory
         nothing = rounding(bound, x.dtype)
-        done = (gain <= nothing) | (remaining_gain(gain, state.gain, memory) <= allowed)
+        done = (step > 0) & ((gain <= nothing) | (remaining_gain(gain, state.gain, memory) <= allowed))
         done = done & (residual_norm(memory) <= settle * weight.sum()) if depth else done
         outcome = judge(bound, gain, done, step >= limit, x.dtype)
-        taken = _State(posterior, stats, bound, gain, step, outcome, state.history.at[step].set(bound), memory)
-        if not depth:
-            return taken
-        spent = jnp.where(step >= limit, Outcome.MAX_STEPS, Outcome.RUNNING)
-        history = state.history.at[step].set(state.bound)
-        refused = state._replace(step=step, outcome=spent, history=history, memory=refuse(state.memory))
-        return _choose(plain | (gain >= jnp.where(jnp.isfinite(settle), -nothing, 0)), taken, refused)
+        taken = state._replace(posterior=state.trial, stats=stats, bound=bound, gain=gain, outcome=outcome, memory=memory)
+        if depth:
+            spent = jnp.where(step >= limit, Outcome.MAX_STEPS, Outcome.RUNNING)
+            refused = state._replace(outcome=spent, memory=refuse(state.memory))
+            taken = _choose(state.plain | (gain >= jnp.where(jnp.isfinite(settle), -nothing, 0)), taken, refused)
+        proposal, plain = propose(taken.memory, taken.stats) if depth else (taken.stats, state.plain)
+        history = state.history.at[step].set(taken.bound)
+        return taken._replace(step=step, history=history, trial=prior.posterior(proposal), proposal=proposal, plain=plain)
 
-    stats = gather(start)
-    bound = lower_bound(prior, start, stats)
-    history = jnp.full(max_steps + 1, jnp.nan, bound.dtype).at[0].set(bound)
-    first = jnp.where(jnp.isfinite(bound), jnp.where(limit > 0, Outcome.RUNNING, Outcome.MAX_STEPS), Outcome.NONFINITE)
-    state = _State(start, stats, bound, jnp.full_like(bound, jnp.inf), jnp.asarray(0), first, history, empty(stats, depth))
+    stats = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(gather, start))
+    low, high = jnp.full_like(stats.log_norm, -jnp.inf), jnp.full_like(stats.log_norm, jnp.inf)
+    history = jnp.full(max_steps + 1, jnp.nan, low.dtype)
+    running, yes = jnp.asarray(int(Outcome.RUNNING)), jnp.ones((), bool)
+    state = _State(start, stats, low, high, jnp.asarray(-1), running, history, empty(stats, depth), start, stats, yes)
     state = jax.lax.while_loop(lambda s: s.outcome == Outcome.RUNNING, body, state)
     return Result(state.posterior, state.stats, state.bound, state.history, state.step, state.outcome)
 
