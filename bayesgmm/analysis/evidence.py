@@ -61,7 +61,7 @@ def response(posterior: Mixture, x, weight) -> tuple[float, float]:
     x : Array, shape (N, D)
     weight : Array, shape (N,)
     """
-    if posterior.n_components == 1:
+    if np.sum(np.asarray(posterior.weights.alive())) == 1:
         return 0.0, 0.0
     if n_coefficients(posterior) > MOST:
         return 0.0, float("nan")

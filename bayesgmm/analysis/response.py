@@ -16,6 +16,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import polygamma
 
 from bayesgmm.core.components import NormalWishart
@@ -30,8 +31,8 @@ CHUNK = 512
 
 
 def n_coefficients(posterior: Mixture) -> int:
-    """Coefficients of the scores of all components that the labels inform."""
-    k, d = posterior.n_components, posterior.components.n_features
+    """Coefficients of the scores of all components present that the labels inform."""
+    k, d = int(np.sum(np.asarray(posterior.weights.alive()))), posterior.components.n_features
     if posterior.tied:
         return k * (1 + d)
     return k * (1 + d + posterior.structure.moments(jnp.zeros((1, d))).shape[1])
@@ -101,20 +102,28 @@ def _information(features, resp, weight):
     return blocks.reshape(k * q, k * q) - flat.T @ (flat * weight[:, None])
 
 
-@partial(jax.jit, static_argnames=("chunk_size",))
-def eigenvalues(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
+def eigenvalues(posterior: Mixture, x, weight, chunk_size: int = CHUNK) -> np.ndarray:
     """Eigenvalues of the linear response, ascending, each between 0 and 1 at an optimum.
 
     Parameters
     ----------
     posterior : Mixture
-        Dirichlet or stick-breaking weights and Normal-Wishart components, all of them present.
+        Dirichlet or stick-breaking weights and Normal-Wishart components. Components switched off count for nothing.
     x : Array, shape (N, D)
         Rows, in the same coordinates.
     weight : Array, shape (N,)
     chunk_size : int
         Rows a chunk; memory is that times the number of coefficients.
     """
+    matrix = np.asarray(response_matrix(posterior, x, weight, chunk_size))
+    alive = np.asarray(posterior.weights.alive())
+    kept = np.repeat(alive, len(matrix) // len(alive))
+    return np.linalg.eigvalsh(matrix[np.ix_(kept, kept)])
+
+
+@partial(jax.jit, static_argnames=("chunk_size",))
+def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
+    """Symmetric matrix (C, C) of the linear response, C coefficients in the order (component; constant, columns, products)."""
     structure, natural, law = posterior.structure, posterior.natural(), posterior.components
     k = posterior.n_components
     if posterior.tied:
@@ -135,4 +144,4 @@ def eigenvalues(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
         q = len(information) // k
         constants = jnp.arange(k) * q
         scale = jnp.eye(k * q).at[constants[:, None], constants].set(_own_root(posterior))
-    return jnp.linalg.eigvalsh(jnp.eye(len(scale)) - scale.T @ information @ scale)
+    return jnp.eye(len(scale)) - scale.T @ information @ scale

@@ -85,9 +85,7 @@ def accumulate(one: Callable, x, others, chunk_size: int) -> Stats:
     return jax.lax.fori_loop(0, n // size, lambda i, stats: stats + one(*part(i * size, size)), total)
 
 
-def collect(
-    posterior: Mixture, x, weight, assign: Callable = soft, chunk_size: int | None = None, score: Callable = scores
-) -> Stats:
+def collect(posterior: Mixture, x, weight, assign: Callable = soft, chunk_size: int | None = None, score: Callable = scores) -> Stats:
     """E-step and statistics in one pass over rows (N, D) with weights (N,); sums are kept in the posterior's precision.
 
     ``score`` is `scores`, or `product_scores` or `centred_scores` where the form has been chosen before: under ``vmap`` over

@@ -1,0 +1,234 @@
+"""Many fits of one structure at once: compiled programs over batches of starts, padded to few shapes so that all cells share them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.points import FlatGaussian
+from bayesgmm.core.statistics import Stats, centred_scores, product_scores
+from bayesgmm.core.weights import Dirichlet, FlatWeights
+from bayesgmm.inference.accelerate import DEPTH
+from bayesgmm.inference.hierarchy import Knobs, first_knobs, tune, untuned
+from bayesgmm.inference.kernel import from_responsibilities, reach, scores, soft
+from bayesgmm.inference.loop import run
+from bayesgmm.inference.problem import Problem
+
+CHUNK = 512
+"""Rows a chunk: with many fits at once, scores must stay in cache."""
+
+WIDTHS = (4, 8, 16)
+"""Numbers of components to which arrays are padded, before multiples of the last."""
+
+STARTS = 9
+"""Short runs of a cell besides those from k-means."""
+
+SHORT = 7
+"""Passes of a short run."""
+
+FINALISTS = 2
+"""Starts of a cell that are followed to convergence."""
+
+LONG = 100
+"""Most passes of one call of `long_runs`."""
+
+CLOSE = 2e-3
+"""Nats still to come below which a long run has converged."""
+
+ROUND = 12
+"""Passes between two choices of the prior."""
+
+ROUNDS = 8
+"""Most choices of the prior."""
+
+SETTLED = 0.05
+"""Nats gained in a round below which the prior is kept."""
+
+HOPE = 8
+"""Rounds as good as the last one that a fit is given to come near the best."""
+
+TRUSTED = 1e9
+"""Reach (see `kernel.reach`) up to which the product form is good enough for a search: errors of about 1e-6 nats a row."""
+
+THIN, FEW = 1e-4, 2.5
+"""A maximum-likelihood component counts as collapsed below this share of the data's spread, or this many rows."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """What all fits of one structure have in common.
+
+    Attributes
+    ----------
+    problem : Problem
+    tied : bool
+    law : NormalWishart, FlatGaussian or None
+        Law of the components in inner coordinates; None is the hierarchical prior, chosen by the data.
+    concentration : float
+        Dirichlet concentration of the weights.
+    centred : bool
+        Whether scores are computed from centred differences, for data with very different scales.
+    """
+
+    problem: Problem
+    tied: bool
+    law: Any = None
+    concentration: float = 1.0
+    centred: bool = False
+
+    @functools.cached_property
+    def log_jacobian(self) -> float:
+        """Nats between a bound in inner coordinates and in the user's units."""
+        return self.problem.log_jacobian
+
+    @functools.cached_property
+    def common(self) -> tuple:
+        """First arguments of the compiled programs."""
+        problem = self.problem
+        scale = jnp.asarray(problem.column_scale())
+        form = centred_scores if self.centred else product_scores
+        return form, self.tied, problem.coordinates, scale, problem.x, problem.weight, self.law
+
+    def alive(self, n_components: int, width: int):
+        """Concentrations (width,) of a model with this many components."""
+        return jnp.where(jnp.arange(width) < n_components, self.concentration, 0.0)
+
+
+@dataclasses.dataclass
+class Runs:
+    """A batch of fits; every array has the batch as leading axis.
+
+    Attributes
+    ----------
+    prior, posterior : Mixture
+    stats : Stats
+    bound : Array, shape (B,)
+        Exact bounds less the price of the prior, inner coordinates.
+    price : Array, shape (B,)
+    knobs : Knobs
+    usable : Array of bool, shape (B,)
+        False where a component has collapsed (maximum likelihood only).
+    reach : Array, shape (B,)
+    """
+
+    prior: Mixture
+    posterior: Mixture
+    stats: Stats
+    bound: Any
+    price: Any
+    knobs: Knobs
+    usable: Any
+    reach: Any
+
+    def take(self, index) -> Runs:
+        """Some of the fits, or one of them."""
+        return Runs(*(jax.tree.map(lambda a: a[index], getattr(self, f.name)) for f in dataclasses.fields(self)))
+
+
+jax.tree_util.register_dataclass(Runs, data_fields=[f.name for f in dataclasses.fields(Runs)], meta_fields=[])
+
+
+def _weights(law, alive):
+    return FlatWeights(len(alive)) if isinstance(law, FlatGaussian) else Dirichlet(alive)
+
+
+def _usable(law, posterior: Mixture, stats: Stats):
+    """Whether no component has collapsed; those without any row are padding."""
+    if not isinstance(law, FlatGaussian):
+        return jnp.ones((), bool)
+    structure, d = posterior.structure, posterior.components.n_features
+    thick = structure.smallest(posterior.components.covariance) > THIN
+    several = stats.counts > (FEW if posterior.tied else jnp.maximum(FEW, structure.blocks(d).size + 1))
+    return ((thick & several) | (stats.counts == 0)).all()
+
+
+def _finished(law, prior, price, knobs, result, x) -> Runs:
+    posterior, stats = result.posterior, result.stats
+    usable = _usable(law, posterior, stats)
+    far = reach(posterior.structure, posterior.natural(), x)
+    return Runs(prior, posterior, stats, result.lower_bound - price, price, knobs, usable, far)
+
+
+@partial(jax.jit, static_argnames=("form", "tied"))
+def short_runs(form, tied: bool, coordinates, scale, x, weight, law, resp, alive) -> Runs:
+    """A few passes from each of many responsibilities (B, N, P); ``alive`` (P,) holds the concentrations."""
+    weights, knobs = _weights(law, alive), first_knobs(x.shape[1])
+    knobs = jax.tree.map(lambda a: jnp.asarray(a, float), knobs)
+
+    def one(resp):
+        stats = from_responsibilities(coordinates.structure, tied, x, resp, weight, CHUNK)
+        prior = untuned(coordinates, tied, scale, stats, weights) if law is None else Mixture(weights, law)
+        result = run(prior, prior.posterior(stats), x, weight, 0.0, SHORT, max_steps=SHORT, score=form, chunk_size=CHUNK)
+        return _finished(law, prior, jnp.zeros(()), knobs, result, x)
+
+    return jax.vmap(one)(resp)
+
+
+@partial(jax.jit, static_argnames=("form", "tied"))
+def long_runs(form, tied: bool, coordinates, scale, x, weight, law, runs: Runs, alive, step, limit) -> Runs:
+    """Go on from the statistics of each of a few fits with at most ``limit`` passes.
+
+    Under the hierarchical prior (``law`` None) the prior is chosen anew first; ``step`` is the first step of that choice, 0 keeps it.
+    """
+    weights = _weights(law, alive)
+    kept = runs.prior, runs.price, runs.knobs
+
+    def chosen():
+        found = jax.vmap(lambda s, k: tune(coordinates, tied, scale, s, weights, k, step))(runs.stats, runs.knobs)
+        return found.prior, found.price, found.knobs
+
+    priors, prices, knobs = jax.lax.cond(step > 0, chosen, lambda: kept) if law is None else kept
+    tol = CLOSE / weight.sum()
+
+    def one(prior, price, knobs, stats):
+        start = prior.posterior(stats)
+        result = run(prior, start, x, weight, tol, limit, max_steps=LONG, depth=DEPTH, score=form, chunk_size=CHUNK)
+        return _finished(law, prior, price, knobs, result, x)
+
+    return jax.vmap(one, in_axes=(None if law is not None else 0, 0, 0, 0))(
+        _pick(priors, 0) if law is not None else priors, prices, knobs, runs.stats
+    )
+
+
+@jax.jit
+def responsibilities(posterior: Mixture, x):
+    """Responsibilities (N, P) of rows."""
+    return soft(scores(posterior.structure, posterior.natural(), x, posterior.structure.moments(x)))[1]
+
+
+def _pick(tree, index):
+    return jax.tree.map(lambda a: a[index], tree)
+
+
+def padded_width(n_components: int) -> int:
+    """Components of the arrays that serve this many."""
+    last = WIDTHS[-1]
+    return next((w for w in WIDTHS if w >= n_components), -(-n_components // last) * last)
+
+
+def fitted(resp: np.ndarray, width: int) -> np.ndarray:
+    """Responsibilities with columns of zeros appended, or taken away, at the end."""
+    return np.pad(resp, ((0, 0), (0, max(width - resp.shape[1], 0))))[:, :width]
+
+
+def converge(frame: Frame, runs: Runs, n_components: int, enough: float = -np.inf) -> Runs:
+    """Long runs until the bounds settle, the prior chosen anew along the way; given up where ``enough`` is out of reach."""
+    width = runs.stats.counts.shape[1]
+    alive, common = frame.alive(n_components, width), frame.common
+    bound, step = -np.inf, 0.8 if frame.law is None else 0.0
+    for i in range(ROUNDS + 1):
+        last = step == 0
+        runs = long_runs(*common, runs, alive, step, LONG if last else ROUND)
+        top = float(np.max(np.asarray(runs.bound)))
+        gained, bound = top - bound, top
+        if last or (i > 1 and bound + HOPE * gained < enough):
+            break
+        step = 0.3 if gained >= SETTLED and i < ROUNDS - 1 else 0.0
+    return runs

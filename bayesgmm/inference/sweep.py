@@ -1,0 +1,312 @@
+"""The best fit for every structure and every number of components, each a help to its neighbours.
+
+Every cell of the table starts from clusterings of the rows, from the next smaller model with a component split, and from the fits of the
+other structures; where the score is near its best, also from the next larger model with components merged or deleted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from itertools import islice
+from math import lgamma
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.inference.cells import (
+    FINALISTS,
+    LONG,
+    STARTS,
+    TRUSTED,
+    Frame,
+    Runs,
+    converge,
+    fitted,
+    long_runs,
+    padded_width,
+    responsibilities,
+    short_runs,
+)
+from bayesgmm.inference.proposals import Clusterings, merge_starts, one_hot, split_merge_starts, split_starts
+
+PATIENCE = 3
+"""Numbers of components without a new best after which a structure is given up."""
+
+NEAR = 60.0
+"""Nats below the best within which a structure is searched backwards too."""
+
+BELOW, ABOVE = 3, 2
+"""Numbers of components below and above the best one that are searched backwards."""
+
+BEYOND = 2
+"""Numbers of components above the best one at which components are rearranged."""
+
+REARRANGEMENTS = 4
+"""Rounds of rearrangement of one cell."""
+
+SAME = 0.1
+"""Nats within which two fits count as the same optimum."""
+
+IRRELEVANT = 20.0
+"""Nats below the best at which a cell need not converge: its probability is nil."""
+
+SAMPLE = 6000
+"""Rows on which starts are compared; long runs see all rows."""
+
+HEAVIER = 3.0
+"""Nats that a start may lie below the known fit after a short run and still be followed."""
+
+Key = tuple[str, int]
+
+
+@dataclasses.dataclass
+class Cell:
+    """The best fit found for one structure and one number of components.
+
+    Attributes
+    ----------
+    run : Runs
+        The fit, without batch axis; arrays padded to a common number of components, inner coordinates.
+    bound : float
+        Exact bound less the price of the prior, in nats, in the user's units; or the log-likelihood.
+    source : str
+        Kind of the start that won.
+    moves : list of str
+        Every kind of start that improved the cell, in order, with its gain.
+    resp : ndarray, shape (M, K)
+        Responsibilities of the sampled rows.
+    """
+
+    run: Runs
+    bound: float
+    source: str
+    moves: list[str]
+    resp: np.ndarray
+
+    @property
+    def elbo(self) -> float:
+        return self.bound + float(self.run.price)
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.run.usable) and np.isfinite(self.bound)
+
+
+class Sweep:
+    """Fits for structures and numbers of components of one data set; fill `cells` with `run`.
+
+    Parameters
+    ----------
+    frames : dict of name to Frame
+        Simplest structure first; all with the same rows in the same order.
+    numbers : sequence of int
+        Numbers of components.
+    charge : callable
+        ``(name, n_components)`` to nats that a cell's score loses, as BIC's do; relabelled copies are counted by the sweep.
+    seed : int
+    early : bool
+        Whether to give structures up that no longer improve.
+    n_init : int
+        Starts by k-means for each cell.
+    notify : callable
+        Told where the search is: the number of components and the structure.
+    """
+
+    def __init__(
+        self,
+        frames: dict[str, Frame],
+        numbers: Sequence[int],
+        seed: int,
+        charge: Callable[[str, int], float] | None = None,
+        early: bool = True,
+        n_init: int = 3,
+        notify: Callable[[int, str], None] = lambda k, name: None,
+    ):
+        self.frames, self.numbers, self.notify, self.early = dict(frames), sorted(set(numbers)), notify, early
+        self.charge = charge or (lambda name, k: -lgamma(k + 1))
+        self.cells: dict[Key, Cell] = {}
+        rng = np.random.default_rng(seed)
+        first = next(iter(frames.values())).problem
+        self.sample = sampled_rows(np.asarray(first.weight), rng)
+        self.small = {name: shrunk(frame, self.sample) for name, frame in frames.items()}
+        first = next(iter(self.small.values())).problem
+        whitest = max((f.problem for f in self.small.values()), key=lambda p: p.structure.rank)
+        self.weight, self.rows = np.asarray(first.weight), np.asarray(first.standardised_rows())
+        self.n_starts = STARTS + n_init
+        spaces = [whitest.x if i % 3 == 2 else jnp.asarray(self.rows) for i in range(n_init)]
+        self.clusterings = Clusterings(jax.random.key(seed), spaces, first.weight, self.numbers[-1], rng)
+        self._shared: dict[int, list] = {}
+
+    def run(self) -> None:
+        """Forwards until no structure improves, backwards where it may matter, then rearrangements of the best fits."""
+        self._forward()
+        self._backward()
+        self._rearrange()
+
+    def score(self, key: Key) -> float:
+        """What the search maximises; minus infinity for collapsed fits."""
+        cell = self.cells[key]
+        return cell.bound - self.charge(*key) if cell.usable else -np.inf
+
+    def best(self) -> Key:
+        """Structure and number of components with the highest score."""
+        return max(self.cells, key=self.score)
+
+    def _forward(self) -> None:
+        idle = dict.fromkeys(self.frames, 0)
+        best = dict.fromkeys(self.frames, -np.inf)
+        for k in self.numbers:
+            for name in self.frames:
+                if self.early and idle[name] >= PATIENCE:
+                    continue
+                self.notify(k, name)
+                self._improve(name, k, self._starts(name, k))
+                score = self.score((name, k))
+                idle[name] = 0 if score > best[name] else idle[name] + 1
+                best[name] = max(best[name], score)
+
+    def _near(self) -> list[str]:
+        """Structures with a score near the best."""
+        limit = self.score(self.best()) - NEAR
+        return [n for n in self.frames if max((self.score(key) for key in self.cells if key[0] == n), default=-np.inf) > limit]
+
+    def _backward(self) -> None:
+        top, near = self.best(), self._near()
+        for k in reversed(self.numbers):
+            for name in near:
+                if (name, k) in self.cells and top[1] - BELOW <= k <= top[1] + ABOVE and k > 1:
+                    self.notify(k, name)
+                    self._improve(name, k, self._neighbours(name, k))
+
+    def _rearrange(self) -> None:
+        """Merge and split at once, at and above the best number of components, as long as that helps."""
+        top, near = self.best(), self._near()
+        for k in range(max(top[1] - 1, 3), top[1] + BEYOND + 1):
+            for name in near:
+                rounds = 0
+                while (name, k) in self.cells and rounds < REARRANGEMENTS:
+                    self.notify(k, name)
+                    before = self.cells[name, k]
+                    starts = split_merge_starts(fitted(before.resp, k), k, self.rows, self.weight, 4)
+                    self._improve(name, k, [("split and merge", resp) for resp in islice(starts, self.n_starts - 1)])
+                    rounds = rounds + 1 if self.cells[name, k] is not before else REARRANGEMENTS
+
+    def _starts(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
+        """Responsibilities to start from, with the kind of each."""
+        if k == 1:
+            return [("one component", one_hot(np.zeros(len(self.rows), int), 1))]
+        found = self._clustered(k) + self._others(name, k)
+        fewer = self.cells.get((name, k - 1))
+        if fewer is not None:
+            splits = split_starts(fitted(fewer.resp, k), k - 1, self.rows, self.weight)
+            found += [("split", resp) for resp in islice(splits, max(self.n_starts - len(found), 0))]
+        return found[: self.n_starts]
+
+    def _clustered(self, k: int) -> list[tuple[str, np.ndarray]]:
+        if k not in self._shared:
+            found = [("k-means", one_hot(labels, k)) for labels in self.clusterings.kmeans(k)]
+            self._shared = {k: [*found, ("Ward", one_hot(self.clusterings.ward(k), k))]}
+        return list(self._shared[k])
+
+    def _others(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
+        return [(f"the {n} fit", self.cells[n, k].resp) for n in self.frames if n != name and (n, k) in self.cells]
+
+    def _neighbours(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
+        found = self._others(name, k)
+        if (name, k + 1) in self.cells:
+            merges = merge_starts(fitted(self.cells[name, k + 1].resp, k + 1), k + 1, self.weight, 3)
+            found += [("merge or delete", resp) for resp in merges]
+        return found
+
+    def _improve(self, name: str, k: int, starts: list[tuple[str, np.ndarray]]) -> None:
+        """Short runs of the starts, long runs of the best; the cell keeps the best it ever had."""
+        if not starts:
+            return
+        known = self.cells.get((name, k))
+        if known is not None:
+            starts = [*starts[: self.n_starts - 1], ("itself", known.resp)]
+        runs, chosen = self._finalists(name, k, starts, known is not None)
+        if not chosen:
+            return
+        result = self._followed(name, k, runs.take(np.array(chosen)))
+        good = np.where(np.asarray(result.usable), 0, -1e12) + np.nan_to_num(np.asarray(result.bound), nan=-np.inf)
+        top = int(good.argmax())
+        bound = float(result.bound[top]) - self.frames[name].log_jacobian
+        won = bound > known.bound or not known.usable if known is not None else True
+        if not won or (known is not None and known.usable and not bool(result.usable[top])):
+            return
+        source = starts[chosen[top]][0]
+        run = result.take(top)
+        resp = np.asarray(responsibilities(run.posterior, self.small[name].problem.x))[:, :k]
+        gain = f" (+{bound - known.bound:.2f})" if known is not None else ""
+        moves = (known.moves if known is not None else []) + [source + gain]
+        self.cells[name, k] = Cell(run, bound, source, moves, resp)
+
+    def _finalists(self, name: str, k: int, starts: list, against: bool) -> tuple[Runs, list[int]]:
+        """Short runs, and the places of those to follow: the best, and the next that looks like another optimum.
+
+        With ``against`` the last start is the known fit, and only starts that come near it without falling back to it are followed.
+        """
+        frame, width = self.small[name], padded_width(k)
+        resps = [fitted(resp, width) for _, resp in starts]
+        filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
+        runs = short_runs(*frame.common, jnp.asarray(filled), frame.alive(k, width))
+        values = np.where(np.isfinite(runs.bound), runs.bound, -np.inf) - np.where(runs.usable, 0, 1e12)
+        values = values[: len(starts)]
+        if against:
+            mine, values = values[-1], values[:-1]
+            values = np.where((values > mine - HEAVIER) & (np.abs(values - mine) > 0.05), values, -np.inf)
+        order = np.argsort(-values, kind="stable")
+        if not np.isfinite(values[order[0]]):
+            return runs, [] if against else [0] * FINALISTS
+        other = [i for i in order[1:] if values[order[0]] - values[i] > 0.3 and np.isfinite(values[i])]
+        return runs, [int(order[0]), int(other[0] if other else order[min(1, len(order) - 1)])]
+
+    def agreement(self, key: Key) -> float:
+        """Share of the starts that reach the best fit known (to 0.1 nats), its prior held fixed."""
+        name, k = key
+        cell, frame = self.cells[key], self.frames[name]
+        starts, width = self._starts(name, k), cell.run.stats.counts.shape[0]
+        filled = np.stack([fitted(resp, width) for _, resp in starts] + [fitted(starts[0][1], width)] * (self.n_starts - len(starts)))
+        alive = frame.alive(k, width)
+        runs = short_runs(*self.small[name].common, jnp.asarray(filled), alive)
+        chosen = jax.tree.map(lambda a: jnp.stack([a] * FINALISTS), (cell.run.prior, cell.run.price, cell.run.knobs))
+        reached = []
+        for i in range(0, len(starts), FINALISTS):
+            pair = runs.take(np.array([i, min(i + 1, len(starts) - 1)]))
+            pair = dataclasses.replace(pair, **dict(zip(("prior", "price", "knobs"), chosen, strict=True)))
+            ended = long_runs(*frame.common, pair, alive, 0.0, LONG)
+            reached += list(np.asarray(ended.bound)[: len(starts) - i])
+        return float(np.mean(np.array(reached) >= float(cell.run.bound) - SAME))
+
+    def _followed(self, name: str, k: int, runs: Runs) -> Runs:
+        """Long runs on all rows; from centred differences where the data's scales differ too much."""
+        frame = self.frames[name]
+        best = max((self.score(key) for key in self.cells), default=-np.inf)
+        enough = best + self.charge(name, k) + frame.log_jacobian - IRRELEVANT if self.early else -np.inf
+        result = converge(frame, runs, k, enough)
+        if not frame.centred and float(np.max(np.asarray(result.reach))) > TRUSTED:
+            self.frames[name] = dataclasses.replace(frame, centred=True)
+            self.small[name] = dataclasses.replace(self.small[name], centred=True)
+            result = converge(self.frames[name], runs, k, enough)
+        return result
+
+
+def sampled_rows(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Rows on which starts are compared, or None for all of them."""
+    if len(weight) <= SAMPLE:
+        return None
+    used = np.flatnonzero(weight > 0)
+    return np.sort(rng.choice(used, SAMPLE, replace=False)) if len(used) > SAMPLE else None
+
+
+def shrunk(frame: Frame, sample: np.ndarray | None) -> Frame:
+    """The same structure on some of the rows, with their weights raised to the sum of all."""
+    if sample is None:
+        return frame
+    problem = frame.problem
+    weight = problem.weight[sample]
+    weight = weight * problem.weight.sum() / weight.sum()
+    return dataclasses.replace(frame, problem=dataclasses.replace(problem, x=problem.x[sample], weight=weight))
