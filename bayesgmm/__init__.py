@@ -15,7 +15,7 @@ from bayesgmm.core.statistics import Stats
 from bayesgmm.core.structures import Diagonal, Full, Spherical
 from bayesgmm.core.weights import Dirichlet, FlatWeights, PointWeights, StickBreaking
 from bayesgmm.datasets import Dataset, load_dataset
-from bayesgmm.estimators import BayesianGaussianMixture, FitError, FitWarning, GaussianMixture, KMeans, load
+from bayesgmm.estimators import BayesianGaussianMixture, FitError, FitWarning, GaussianMixture, KMeans, Selection, load, select
 from bayesgmm.inference.cache import enable_compilation_cache
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import Outcome, Result, fit
@@ -39,6 +39,7 @@ __all__ = [
     "Outcome",
     "PointWeights",
     "Result",
+    "Selection",
     "Spherical",
     "Stats",
     "StickBreaking",
@@ -48,4 +49,5 @@ __all__ = [
     "initialise",
     "load",
     "load_dataset",
+    "select",
 ]

@@ -1,4 +1,4 @@
-"""The command line: ``bayesgmm fit | datasets``. What only one command needs is imported by that command."""
+"""The command line: ``bayesgmm fit | select | datasets``. What only one command needs is imported by that command."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from bayesgmm._version import __version__
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
+AUTO = "structure; auto compares all four by their evidence, as select does (default)"
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,19 +29,32 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bayesgmm {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     fit = commands.add_parser("fit", help="fit a variational mixture and print what it found")
-    fit.add_argument("source", metavar="FILE_OR_DATASET", help="CSV, TSV, Parquet, Feather or .npy file, or a data set's name")
-    fit.add_argument("--columns", help="columns to use, separated by commas (default: all)")
+    _add_data(fit)
     fit.add_argument("--max-components", type=int, help="components to start from (default: 20, or the number of rows if that is less)")
-    fit.add_argument("--covariance", choices=("auto", *STRUCTURES), default="auto", help="structure; auto takes the best bound (default)")
-    fit.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    fit.add_argument("--restarts", type=int, default=10, help="random starts (default: 10)")
+    fit.add_argument("--covariance", choices=("auto", *STRUCTURES), default="auto", help=AUTO)
+    fit.add_argument("--restarts", type=int, default=10, help="random starts of one structure (default: 10)")
     fit.add_argument("--out", metavar="DIR", help="folder for report.html, assignments.csv, model.npz and posterior.json")
-    fit.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    fit.add_argument("--no-cache", action="store_true", help="do not keep compiled programs in the user's cache folder")
     fit.set_defaults(run=run_fit)
+    select = commands.add_parser("select", help="compare numbers of components and structures by every criterion")
+    _add_data(select)
+    select.add_argument("--max-components", type=int, default=15, help="largest number of components (default: 15)")
+    select.add_argument("--covariance", default=",".join(STRUCTURES), help="structures, separated by commas (default: all four)")
+    select.add_argument("--criterion", default="evidence", help="what decides: evidence (default), elbo, bic, aic, aicc, icl, ...")
+    select.add_argument("--prior", default="hierarchical", help="prior of the variational fits: hierarchical (default) or fixed")
+    select.add_argument("--plot", metavar="FILE", help="draw the criterion against the number of components, .png, .svg or .pdf")
+    select.set_defaults(run=run_select)
     datasets = commands.add_parser("datasets", help="list the data sets in the package")
     datasets.set_defaults(run=run_datasets)
     return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """What every command on data takes."""
+    parser.add_argument("source", metavar="FILE_OR_DATASET", help="CSV, TSV, Parquet, Feather or .npy file, or a data set's name")
+    parser.add_argument("--columns", help="columns to use, separated by commas (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--no-cache", action="store_true", help="do not keep compiled programs in the user's cache folder")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,7 +80,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _complain(kind: str, error: BaseException, code: int) -> int:
-    _progress("")
     print(f"bayesgmm: {kind}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
     return code
 
@@ -89,17 +102,42 @@ def run_fit(args: argparse.Namespace) -> int:
     out = _prepare_folder(args.out)
     if not args.no_cache:
         _cache()
-    models = _fit_all(table, args)
-    best = max(models, key=lambda model: model.lower_bound_)
+    best, selection = _best_of_all(table, args) if args.covariance == "auto" else (_fit_one(table, args), None)
     facts = best.facts(table.values, title=table.title, units=table.units)
     seconds = time.perf_counter() - began
     from bayesgmm.report import files, text
 
-    record = files.as_json(facts, {m.covariance_type: (m.n_components_, m.lower_bound_) for m in models}, seconds)
-    print(json.dumps(record, allow_nan=False) if args.json else _text(text.summary(facts), models, best, seconds))
+    structures = _structures(selection) if selection else {best.covariance_type: (best.n_components_, best.lower_bound_)}
+    record = files.as_json(facts, structures, seconds)
+    said = [text.summary(facts), *([selection.verdict] if selection else []), f"{seconds:.1f} s."]
+    print(json.dumps(record, allow_nan=False) if args.json else "\n".join(said))
     if out:
         files.write_folder(out, best, table.values, facts, record)
         print(f"Wrote report.html, assignments.csv, model.npz and posterior.json to {out}.", file=sys.stderr)
+    return 0
+
+
+def run_select(args: argparse.Namespace) -> int:
+    """Read, compare, print, draw."""
+    began = time.perf_counter()
+    from bayesgmm.estimators import select
+    from bayesgmm.tables import read_table
+
+    table = read_table(args.source, _columns(args.columns))
+    _check(args, table)
+    names = tuple(name.strip() for name in args.covariance.split(","))
+    if not args.no_cache:
+        _cache()
+    selection = select(_named(table), range(1, args.max_components + 1), names, args.criterion, args.prior, random_state=args.seed)
+    seconds = time.perf_counter() - began
+    from bayesgmm.report import files
+
+    heading = f"{table.title}: {len(table.values)} rows, {len(table.columns)} columns ({', '.join(table.columns[:8])})."
+    record = files.selection_as_json(selection, table.title, list(table.columns), len(table.values), seconds)
+    print(json.dumps(record, allow_nan=False) if args.json else f"{heading}\n{selection}\n{seconds:.1f} s.")
+    if args.plot:
+        selection.plot().figure.savefig(args.plot, dpi=150, bbox_inches="tight")
+        print(f"Wrote {args.plot}.", file=sys.stderr)
     return 0
 
 
@@ -119,13 +157,15 @@ def _check(args: argparse.Namespace, table) -> None:
 
     from bayesgmm.validation import check_enough, check_number, check_spread
 
-    check_number("--restarts", args.restarts, 1, integer=True)
+    if "restarts" in args:
+        check_number("--restarts", args.restarts, 1, integer=True)
     check_number("--seed", args.seed, 0, integer=True)
     weight = np.ones(len(table.values))
     check_spread(table.values, weight, table.columns, data=repr(args.source))
     if args.max_components is not None:
         check_number("--max-components", args.max_components, 1, integer=True)
-        check_enough(table.values, weight, args.max_components, "--max-components", repr(args.source))
+        if args.command == "fit":
+            check_enough(table.values, weight, args.max_components, "--max-components", repr(args.source))
 
 
 def _prepare_folder(name: str | None) -> Path | None:
@@ -148,43 +188,46 @@ def _cache() -> None:
         print(f"bayesgmm: no compilation cache ({error}); starting will stay slow.", file=sys.stderr)
 
 
-def _fit_all(table, args) -> list:
-    """One fitted model for each structure asked for."""
+def _fit_one(table, args):
+    """The model of one structure, pruned."""
     import warnings
 
     from bayesgmm.estimators import BayesianGaussianMixture, FitWarning
+    from bayesgmm.progress import Progress
     from bayesgmm.validation import count_distinct
 
     most = args.max_components or count_distinct(table.values, 20)
-    models = []
-    for i, covariance in enumerate(STRUCTURES if args.covariance == "auto" else (args.covariance,)):
-        _progress(f"fitting {covariance} covariances ({i + 1} of {4 if args.covariance == 'auto' else 1}) ...")
-        model = BayesianGaussianMixture(n_components=most, covariance_type=covariance, n_init=args.restarts, random_state=args.seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)
-            models.append(model.fit(_named(table)))
-    _progress("")
-    return models
+    model = BayesianGaussianMixture(n_components=most, covariance_type=args.covariance, n_init=args.restarts, random_state=args.seed)
+    with Progress() as tell, warnings.catch_warnings():
+        tell(f"fitting {args.covariance} covariances ...")
+        warnings.simplefilter("ignore", FitWarning)
+        return model.fit(_named(table))
+
+
+def _best_of_all(table, args):
+    """The model that the evidence prefers among all structures, and the selection it comes from."""
+    from bayesgmm.estimators import select
+    from bayesgmm.validation import count_distinct
+
+    most = args.max_components or count_distinct(table.values, 20)
+    selection = select(_named(table), range(1, most + 1), STRUCTURES, random_state=args.seed)
+    return selection.best, selection
+
+
+def _structures(selection) -> dict[str, tuple[int, float]]:
+    """Best number of components and its bound for each structure."""
+    table, found = selection.table, {}
+    for name in dict.fromkeys(table["covariance_type"].tolist()):
+        rows = [i for i in range(table.n_rows) if table["covariance_type"][i] == name]
+        top = max(rows, key=lambda i: table["evidence"][i])
+        found[name] = (int(table["n_components"][top]), float(table["elbo"][top]))
+    return found
 
 
 def _named(table):
     import pandas
 
     return pandas.DataFrame(table.values, columns=list(table.columns))
-
-
-def _progress(text: str) -> None:
-    """One line on a terminal, overwritten by the next."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def _text(summary: str, models: list, best, seconds: float) -> str:
-    lines = [summary]
-    if len(models) > 1:
-        others = ", ".join(f"{m.covariance_type} {m.lower_bound_:.2f} ({m.n_components_})" for m in models)
-        lines.append(f"Bound (and components) by structure: {others}; {best.covariance_type} is best.")
-    return "\n".join([*lines, f"{seconds:.1f} s."])
 
 
 if __name__ == "__main__":

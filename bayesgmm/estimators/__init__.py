@@ -9,6 +9,7 @@ from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
+from bayesgmm.estimators.selection import Selection, select
 
 ESTIMATORS = {cls.__name__: cls for cls in (BayesianGaussianMixture, GaussianMixture, KMeans)}
 
@@ -27,4 +28,14 @@ def load(path: Any):
     return model
 
 
-__all__ = ["BayesianGaussianMixture", "FitError", "FitWarning", "GaussianMixture", "KMeans", "NotFittedError", "load"]
+__all__ = [
+    "BayesianGaussianMixture",
+    "FitError",
+    "FitWarning",
+    "GaussianMixture",
+    "KMeans",
+    "NotFittedError",
+    "Selection",
+    "load",
+    "select",
+]

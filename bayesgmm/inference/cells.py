@@ -27,6 +27,9 @@ CHUNK = 512
 WIDTHS = (4, 8, 16)
 """Numbers of components to which arrays are padded, before multiples of the last."""
 
+SMALL = 12_000
+"""Rows x columns x (columns + 3) up to which one width serves all numbers of components."""
+
 STARTS = 9
 """Short runs of a cell besides those from k-means."""
 
@@ -92,9 +95,8 @@ class Frame:
     def common(self) -> tuple:
         """First arguments of the compiled programs."""
         problem = self.problem
-        scale = jnp.asarray(problem.column_scale())
         form = centred_scores if self.centred else product_scores
-        return form, self.tied, problem.coordinates, scale, problem.x, problem.weight, self.law
+        return form, self.tied, problem.coordinates, problem.x, problem.weight, self.law
 
     def alive(self, n_components: int, width: int):
         """Concentrations (width,) of a model with this many components."""
@@ -157,14 +159,14 @@ def _finished(law, prior, price, knobs, result, x) -> Runs:
 
 
 @partial(jax.jit, static_argnames=("form", "tied"))
-def short_runs(form, tied: bool, coordinates, scale, x, weight, law, resp, alive) -> Runs:
+def short_runs(form, tied: bool, coordinates, x, weight, law, resp, alive) -> Runs:
     """A few passes from each of many responsibilities (B, N, P); ``alive`` (P,) holds the concentrations."""
     weights, knobs = _weights(law, alive), first_knobs(x.shape[1])
     knobs = jax.tree.map(lambda a: jnp.asarray(a, float), knobs)
 
     def one(resp):
         stats = from_responsibilities(coordinates.structure, tied, x, resp, weight, CHUNK)
-        prior = untuned(coordinates, tied, scale, stats, weights) if law is None else Mixture(weights, law)
+        prior = untuned(coordinates, tied, stats, weights) if law is None else Mixture(weights, law)
         result = run(prior, prior.posterior(stats), x, weight, 0.0, SHORT, max_steps=SHORT, score=form, chunk_size=CHUNK)
         return _finished(law, prior, jnp.zeros(()), knobs, result, x)
 
@@ -172,19 +174,22 @@ def short_runs(form, tied: bool, coordinates, scale, x, weight, law, resp, alive
 
 
 @partial(jax.jit, static_argnames=("form", "tied"))
-def long_runs(form, tied: bool, coordinates, scale, x, weight, law, runs: Runs, alive, step, limit) -> Runs:
+def long_runs(form, tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, limit) -> Runs:
     """Go on from the statistics of each of a few fits with at most ``limit`` passes.
 
     Under the hierarchical prior (``law`` None) the prior is chosen anew first; ``step`` is the first step of that choice, 0 keeps it.
     """
     weights = _weights(law, alive)
-    kept = runs.prior, runs.price, runs.knobs
 
     def chosen():
-        found = jax.vmap(lambda s, k: tune(coordinates, tied, scale, s, weights, k, step))(runs.stats, runs.knobs)
+        found = jax.vmap(lambda s, k: tune(coordinates, tied, s, weights, k, step))(runs.stats, runs.knobs)
         return found.prior, found.price, found.knobs
 
-    priors, prices, knobs = jax.lax.cond(step > 0, chosen, lambda: kept) if law is None else kept
+    if law is None:
+        kept = runs.prior, runs.price, runs.knobs
+        priors, prices, knobs = jax.lax.cond(step > 0, chosen, lambda: kept)
+    else:
+        priors, prices, knobs = Mixture(weights, law), jnp.zeros_like(runs.bound), runs.knobs
     tol = CLOSE / weight.sum()
 
     def one(prior, price, knobs, stats):
@@ -192,9 +197,7 @@ def long_runs(form, tied: bool, coordinates, scale, x, weight, law, runs: Runs, 
         result = run(prior, start, x, weight, tol, limit, max_steps=LONG, depth=DEPTH, score=form, chunk_size=CHUNK)
         return _finished(law, prior, price, knobs, result, x)
 
-    return jax.vmap(one, in_axes=(None if law is not None else 0, 0, 0, 0))(
-        _pick(priors, 0) if law is not None else priors, prices, knobs, runs.stats
-    )
+    return jax.vmap(one, in_axes=(0 if law is None else None, 0, 0, 0))(priors, prices, knobs, runs.stats)
 
 
 @jax.jit
@@ -203,14 +206,13 @@ def responsibilities(posterior: Mixture, x):
     return soft(scores(posterior.structure, posterior.natural(), x, posterior.structure.moments(x)))[1]
 
 
-def _pick(tree, index):
-    return jax.tree.map(lambda a: a[index], tree)
-
-
-def padded_width(n_components: int) -> int:
-    """Components of the arrays that serve this many."""
+def padded_widths(problem: Problem, most: int) -> tuple[int, ...]:
+    """Numbers of components to which arrays are padded, for up to ``most``; one for small data, where compiling takes longest."""
     last = WIDTHS[-1]
-    return next((w for w in WIDTHS if w >= n_components), -(-n_components // last) * last)
+    longest = next((w for w in WIDTHS if w >= most), -(-most // last) * last)
+    if problem.x.size * (problem.n_features + 3) <= SMALL:
+        return (longest,)
+    return (*(w for w in WIDTHS if w < longest), *range(2 * last, longest, last), longest)
 
 
 def fitted(resp: np.ndarray, width: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 r"""A prior that the data choose, and what choosing it costs: for comparing numbers of components and structures.
 
-The law of the components is Normal-Wishart with mean 0 (the centre of the data), ``kappa`` pseudo-rows behind it, ``size + surplus`` degrees
-of freedom and prior mean covariance B, one of three targets made from the pooled covariance W within components: W itself, its diagonal,
-or one variance for all (standardised) columns. Kappa, surplus and target maximise the collapsed bound of the present statistics less a price,
-the half log of how well the data determine each of them, so that using the data twice earns nothing.
+The law of the components is Normal-Wishart with mean 0 (the centre of the data), ``kappa`` pseudo-rows behind it, ``size + surplus``
+degrees of freedom and prior mean covariance B, one of three targets made from the pooled covariance W within components: W itself, its
+diagonal, or one variance for all columns. Kappa, surplus and target maximise the collapsed bound of the present statistics
+less a price, the half log of how well the data determine each of them, so that using the data twice earns nothing.
 
 The bound on kappa says that two components lie, a priori, at least about 2.4 standard deviations apart. Without it, coincident components
 tie with a single one.
@@ -79,18 +79,19 @@ def pooled(structure: Structure, stats: Stats):
     return (stats.scatter.sum(0) - between) / (total * copies) + RIDGE * structure.identity(n_features)
 
 
-def targets(coordinates: Coordinates, scale, within):
-    """Prior means of the covariances (T, packed): as pooled, without correlations, and one variance for all standardised columns."""
-    structure = coordinates.structure
+def targets(coordinates: Coordinates, within):
+    """Prior means of the covariances (T, packed): as pooled, without correlations, and one variance for all columns.
+
+    The last two speak of the user's columns and, the last one, of the user's units, as diagonal and spherical models do.
+    """
+    structure, factor = coordinates.structure, coordinates.factor
     if structure.rank == 0:
         return within[None]
     if structure.rank == 1:
-        return jnp.stack([within, jnp.full_like(within, within.mean())])
-    columns = coordinates.factor / scale[:, None]
-    spread = jnp.diagonal(columns @ within @ columns.T)
-    inward = jnp.linalg.inv(columns)
-    diagonal = (inward * spread) @ inward.T
-    return jnp.stack([within, diagonal, inward @ inward.T * spread.mean()])
+        return jnp.stack([within, (factor**2 * within).mean() / factor**2])
+    spread = jnp.diagonal(factor @ within @ factor.T)
+    inward = jnp.linalg.inv(factor)
+    return jnp.stack([within, (inward * spread) @ inward.T, inward @ inward.T * spread.mean()])
 
 
 def target_prices(structure: Structure, n_features: int):
@@ -118,7 +119,7 @@ def price(law: NormalWishart, kinds, n_alive, n_rows, surplus):
     return mean + size * jnp.log1p(copies * factor * nu * rows / (nu + rows))
 
 
-def tune(coordinates: Coordinates, tied: bool, scale, stats: Stats, weights: Dirichlet, start: Knobs, step=0.8) -> Tuned:
+def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet, start: Knobs, step=0.8) -> Tuned:
     """The prior that the statistics prefer.
 
     Parameters
@@ -126,8 +127,6 @@ def tune(coordinates: Coordinates, tied: bool, scale, stats: Stats, weights: Dir
     coordinates : Coordinates
         Inner coordinates of the statistics.
     tied : bool
-    scale : Array, shape (D,)
-        Standard deviations of the columns, in the user's units.
     stats : Stats
     weights : Dirichlet
         Prior of the weights; says which components exist.
@@ -136,7 +135,7 @@ def tune(coordinates: Coordinates, tied: bool, scale, stats: Stats, weights: Dir
         First step of the search, on the log scale; 0 keeps ``start``.
     """
     structure, d = coordinates.structure, stats.sums.shape[1]
-    candidates = targets(coordinates, scale, pooled(structure, stats))
+    candidates = targets(coordinates, pooled(structure, stats))
     kinds = target_prices(structure, d)
     n_alive, n_rows = weights.alive().sum(), stats.counts.sum()
 
@@ -182,8 +181,8 @@ def _climb(value, clipped, start: Knobs, step) -> tuple[Knobs, jax.Array]:
     return knobs, best
 
 
-def untuned(coordinates: Coordinates, tied: bool, scale, stats: Stats, weights: Dirichlet) -> Mixture:
+def untuned(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet) -> Mixture:
     """The prior at `first_knobs` with the simplest target, for short runs."""
     structure, d = coordinates.structure, stats.sums.shape[1]
-    target = targets(coordinates, scale, pooled(structure, stats))[-1]
+    target = targets(coordinates, pooled(structure, stats))[-1]
     return Mixture(weights, _law(structure, tied, d, first_knobs(d), target))

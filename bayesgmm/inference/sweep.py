@@ -25,7 +25,7 @@ from bayesgmm.inference.cells import (
     converge,
     fitted,
     long_runs,
-    padded_width,
+    padded_widths,
     responsibilities,
     short_runs,
 )
@@ -134,6 +134,7 @@ class Sweep:
         first = next(iter(self.small.values())).problem
         whitest = max((f.problem for f in self.small.values()), key=lambda p: p.structure.rank)
         self.weight, self.rows = np.asarray(first.weight), np.asarray(first.standardised_rows())
+        self.widths = padded_widths(first, self.numbers[-1])
         self.n_starts = STARTS + n_init
         spaces = [whitest.x if i % 3 == 2 else jnp.asarray(self.rows) for i in range(n_init)]
         self.clusterings = Clusterings(jax.random.key(seed), spaces, first.weight, self.numbers[-1], rng)
@@ -144,6 +145,10 @@ class Sweep:
         self._forward()
         self._backward()
         self._rearrange()
+
+    def width(self, n_components: int) -> int:
+        """Components of the arrays that serve this many."""
+        return next(w for w in self.widths if w >= n_components)
 
     def score(self, key: Key) -> float:
         """What the search maximises; minus infinity for collapsed fits."""
@@ -249,7 +254,7 @@ class Sweep:
 
         With ``against`` the last start is the known fit, and only starts that come near it without falling back to it are followed.
         """
-        frame, width = self.small[name], padded_width(k)
+        frame, width = self.small[name], self.width(k)
         resps = [fitted(resp, width) for _, resp in starts]
         filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
         runs = short_runs(*frame.common, jnp.asarray(filled), frame.alive(k, width))

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from bayesgmm.plots.components import plot_components
+from bayesgmm.plots.selection import plot_selection
 
-__all__ = ["plot_components"]
+__all__ = ["plot_components", "plot_selection"]

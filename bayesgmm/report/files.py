@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm._version import __version__
 from bayesgmm.analysis.facts import Facts
 from bayesgmm.report import html
 
@@ -48,6 +49,36 @@ def as_json(facts: Facts, structures: dict[str, tuple[int, float]], seconds: flo
         "notes": facts.notes,
         "seed": facts.seed,
         "version": facts.version,
+        "seconds": round(seconds, 3),
+    }
+
+
+def selection_as_json(selection, title: str, columns: list[str], n_samples: int, seconds: float) -> dict[str, Any]:
+    """One object with the answer, the probabilities and the whole table of a selection; numbers not computed are null."""
+
+    def plain(values: np.ndarray) -> list:
+        return [None if isinstance(v, float) and not math.isfinite(v) else v for v in values.tolist()]
+
+    def finite(shares: dict) -> dict[str, float | None]:
+        return {str(name): share if math.isfinite(share) else None for name, share in shares.items()}
+
+    return {
+        "data": title,
+        "n_samples": n_samples,
+        "columns": columns,
+        "criterion": selection.criterion,
+        "prior": selection.prior,
+        "n_components": selection.n_components,
+        "covariance_type": selection.covariance_type,
+        "n_components_probability": finite(selection.n_components_probability),
+        "covariance_type_probability": finite(selection.covariance_type_probability),
+        "restart_agreement": selection.restart_agreement,
+        "verdict": selection.verdict,
+        "table": {name: plain(values) for name, values in selection.table.items()},
+        "weights": selection.best.weights_.tolist(),
+        "means": selection.best.means_.tolist(),
+        "covariances": np.asarray(selection.best.covariances_).tolist(),
+        "version": __version__,
         "seconds": round(seconds, 3),
     }
 

@@ -1,0 +1,201 @@
+"""From the fits of a sweep to one table, and from the table to the number of components and the structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.analysis import criteria
+from bayesgmm.analysis.evidence import OCCUPIED, multiplicity, response
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.weights import Dirichlet
+from bayesgmm.inference.cells import Frame, Runs, converge, responsibilities
+from bayesgmm.inference.sweep import Key, Sweep
+
+RELEVANT = 40.0
+"""Nats below the best within which the response is computed: beyond, a cell has no probability."""
+
+BATCH = 4
+"""Maximum-likelihood fits run together."""
+
+
+class Criterion(NamedTuple):
+    """How a column of the table is read.
+
+    Attributes
+    ----------
+    title : str
+        With its sign.
+    sign : int
+        1 where larger is better, -1 where smaller is.
+    bayesian : bool
+        Whether it belongs to the variational fits; otherwise to those by maximum likelihood.
+    """
+
+    title: str
+    sign: int
+    bayesian: bool
+
+
+CRITERIA: dict[str, Criterion] = {
+    "evidence": Criterion("log evidence (larger is better)", 1, True),
+    "elbo": Criterion("ELBO (larger is better)", 1, True),
+    "bic": Criterion("BIC (smaller is better)", -1, False),
+    "aic": Criterion("AIC (smaller is better)", -1, False),
+    "aicc": Criterion("AICc (smaller is better)", -1, False),
+    "icl": Criterion("ICL (smaller is better)", -1, False),
+    "icl_soft": Criterion("soft ICL (smaller is better)", -1, False),
+    "nec": Criterion("NEC (smaller is better)", -1, False),
+    "slope": Criterion("slope heuristic (smaller is better)", -1, False),
+}
+"""What a number of components can be chosen by."""
+
+
+class Table(dict):
+    """Columns of a selection by name, numpy arrays of one length; NaN where a number was not computed."""
+
+    def to_pandas(self):
+        """The same as a data frame."""
+        import pandas
+
+        return pandas.DataFrame(dict(self))
+
+    @property
+    def n_rows(self) -> int:
+        """Number of models."""
+        return len(self["n_components"])
+
+    def best(self, criterion: str) -> int | None:
+        """Row that the criterion prefers; None where it was not computed."""
+        values = CRITERIA[criterion].sign * self[criterion]
+        return int(np.nanargmax(values)) if np.isfinite(values).any() else None
+
+
+def likelihood_frame(frame: Frame, law) -> Frame:
+    """The same rows for maximum likelihood."""
+    return Frame(frame.problem, frame.tied, law, 1.0, frame.centred)
+
+
+def likelihood_fits(sweep: Sweep, frames: dict[str, Frame]) -> dict[Key, Runs]:
+    """EM from the fit of every cell, a few cells of one structure at a time."""
+    found: dict[Key, Runs] = {}
+    groups: dict[tuple, list[Key]] = {}
+    for key, cell in sorted(sweep.cells.items()):
+        groups.setdefault((key[0], cell.run.stats.counts.shape[0]), []).append(key)
+    for (name, _), keys in groups.items():
+        for i in range(0, len(keys), BATCH):
+            some = keys[i : i + BATCH]
+            runs = [sweep.cells[key].run for key in [*some, *some[:1] * (BATCH - len(some))]]
+            batch = jax.tree.map(lambda *a: jnp.stack(a), *runs)
+            ended = converge(frames[name], batch, batch.stats.counts.shape[1])
+            found.update({key: ended.take(j) for j, key in enumerate(some)})
+    return found
+
+
+def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dict[str, float]:
+    """Log-likelihood and criteria of one maximum-likelihood fit; NaN where a component has collapsed."""
+    names = ("log_likelihood", "bic", "aic", "aicc", "icl", "icl_soft", "entropy")
+    if not bool(runs.usable) or not np.isfinite(float(runs.bound)):
+        return dict.fromkeys(names, np.nan)
+    problem, n = frame.problem, frame.problem.n_rows
+    value = float(runs.bound) - frame.log_jacobian
+    resp = np.asarray(responsibilities(runs.posterior, problem.x))[:, : key[1]]
+    weight = np.asarray(problem.weight)
+    bic, spread = criteria.bic(value, n_params, n), criteria.entropy(resp, weight)
+    top = np.maximum(resp.max(1), 1e-300)
+    values = (value, bic, criteria.aic(value, n_params), criteria.aicc(value, n_params, n))
+    return dict(zip(names, (*values, criteria.icl(bic, top, weight), criteria.icl_soft(bic, spread), spread), strict=True))
+
+
+def bayesian_columns(sweep: Sweep, relevant: float = RELEVANT) -> dict[Key, dict[str, float]]:
+    """Bound, price and corrections of every cell; the response only where the cell may matter."""
+    limit = sweep.score(sweep.best()) - relevant
+    found = {}
+    for key, cell in sweep.cells.items():
+        counts = np.asarray(cell.run.stats.counts)[: key[1]]
+        weights = Dirichlet(np.asarray(cell.run.prior.weights.concentration)[: key[1]])
+        copies = multiplicity(weights, counts)
+        overlap, contraction = 0.0, np.nan
+        if sweep.score(key) > limit:
+            overlap, contraction = response(_occupied(cell.run), sweep.frames[key[0]].problem.x, sweep.frames[key[0]].problem.weight)
+        found[key] = {
+            "elbo": cell.elbo,
+            "price": float(cell.run.price),
+            "multiplicity": copies,
+            "response": overlap,
+            "contraction": contraction,
+            "evidence": cell.bound + copies + overlap,
+        }
+    return found
+
+
+def _occupied(run: Runs) -> Mixture:
+    """The posterior with its empty components switched off."""
+    weights = run.posterior.weights
+    return Mixture(Dirichlet(jnp.where(run.stats.counts > OCCUPIED, weights.concentration, 0)), run.posterior.components)
+
+
+def make_table(sweep: Sweep, parameters: dict[Key, int], bayesian: dict, likelihood: dict, prior: Callable[[int], float]) -> Table:
+    """All columns, a row for each cell in the order of structure and number of components.
+
+    ``prior`` is the prior probability of a number of components, up to a factor.
+    """
+    keys = sorted(sweep.cells, key=lambda key: (list(sweep.frames).index(key[0]), key[1]))
+    table = Table(covariance_type=np.array([k[0] for k in keys], object), n_components=np.array([k[1] for k in keys]))
+    table["n_parameters"] = np.array([parameters[key] for key in keys])
+    names = ("elbo", "price", "multiplicity", "response", "contraction", "evidence")
+    table.update(_columns(names, keys, bayesian))
+    table.update(_columns(("log_likelihood", "bic", "aic", "aicc", "icl", "icl_soft", "entropy"), keys, likelihood))
+    one = {key[0]: value for key, value in zip(keys, table["log_likelihood"], strict=True) if key[1] == 1}
+    rows = zip(table["log_likelihood"], keys, table["entropy"], strict=True)
+    table["nec"] = np.array([criteria.nec(v, one.get(key[0], np.nan), e, key[1]) if np.isfinite(v) else np.nan for v, key, e in rows])
+    table["slope"] = criteria.slope_heuristic(table["log_likelihood"], table["n_parameters"])
+    table["probability"] = _probabilities(table["evidence"], np.array([prior(key[1]) for key in keys]))
+    table["start"] = np.array([sweep.cells[key].source for key in keys], object)
+    table["moves"] = np.array(["; ".join(sweep.cells[key].moves) for key in keys], object)
+    return table
+
+
+def _columns(names, keys: list[Key], values: dict[Key, dict[str, float]]) -> dict[str, np.ndarray]:
+    return {name: np.array([values.get(key, {}).get(name, np.nan) for key in keys], float) for name in names}
+
+
+def _probabilities(evidence: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Posterior probability (M,) of every model; structures are equally likely a priori for each number of components."""
+    if not np.isfinite(evidence).any():
+        return np.full(len(evidence), np.nan)
+    scores = np.where(np.isfinite(evidence) & (prior > 0), evidence + np.log(np.where(prior > 0, prior, 1)), -np.inf)
+    powers = np.exp(scores - scores.max())
+    return powers / powers.sum()
+
+
+def share_by(labels: np.ndarray, probability: np.ndarray) -> dict[Any, float]:
+    """Probability of each label, summed over models."""
+    found = {label: float(probability[labels == label].sum()) for label in dict.fromkeys(labels.tolist())}
+    return dict(sorted(found.items(), key=lambda item: item[0] if not isinstance(item[0], str) else 0))
+
+
+def chosen_row(table: Table, criterion: str) -> int | None:
+    """Row that a criterion chooses.
+
+    The evidence is averaged over structures: the number of components with the highest probability, then the best structure for it. The
+    others take the best single model.
+    """
+    if criterion != "evidence" or not np.isfinite(table["probability"]).any():
+        return table.best(criterion)
+    share = share_by(table["n_components"], table["probability"])
+    best = max(share, key=lambda k: share[k])
+    return int(np.where(table["n_components"] == best, table["probability"], -1.0).argmax())
+
+
+def bnb(n_components: int, shape: float = 1.0, first: float = 4.0, second: float = 3.0) -> float:
+    """Beta-negative-binomial prior of ``n_components - 1`` (Fruehwirth-Schnatter, Malsiner-Walli & Gruen 2021, Bayesian Analysis 16)."""
+    from scipy.special import betaln, gammaln
+
+    rest = n_components - 1
+    log = gammaln(shape + rest) - gammaln(shape) - gammaln(rest + 1) + betaln(shape + first, rest + second) - betaln(first, second)
+    return float(np.exp(log))

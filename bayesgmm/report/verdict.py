@@ -1,0 +1,107 @@
+"""What a selection says, in words: the answer, how sure it is, and where the criteria disagree."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+
+from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, share_by
+from bayesgmm.report.text import WIDTH, aligned
+
+SHOWN = ("elbo", "evidence", "log_likelihood", "bic", "icl")
+"""Columns of the printed table."""
+
+CLEAR = 0.9
+"""Probability above which a number of components is called clear."""
+
+POSSIBLE = 0.005
+
+
+def components(n: int) -> str:
+    """``1 component``, ``2 components``."""
+    return f"{n} component{'s' * (n != 1)}"
+
+
+def verdict(table: Table, criterion: str, prior: str, agreement: float | None, notes: list[str]) -> str:
+    """All sentences, wrapped."""
+    said = [answer(table, criterion, prior)]
+    if np.isfinite(table["probability"]).any():
+        said.append(certainty(table))
+    said.append(disagreement(table, criterion))
+    said += [overlap(table), reached(agreement), *notes]
+    return "\n".join(textwrap.fill(s, WIDTH) for s in said if s)
+
+
+def answer(table: Table, criterion: str, prior: str) -> str:
+    """The number of components and the structure, by which criterion and which prior."""
+    row = chosen_row(table, criterion)
+    if row is None:
+        return f"No model could be judged by {criterion}: every fit collapsed or failed."
+    k, name = int(table["n_components"][row]), str(table["covariance_type"][row]).replace("_", " ")
+    under = f" under the {prior} prior" if CRITERIA[criterion].bayesian else ""
+    value = f"{CRITERIA[criterion].title.split(' (')[0]} {table[criterion][row]:.2f}"
+    return f"{components(k)}, {name} covariances ({value}{under})."
+
+
+def certainty(table: Table) -> str:
+    """Posterior probabilities of numbers of components and of structures."""
+    numbers = share_by(table["n_components"], table["probability"])
+    likely = sorted((k for k in numbers if numbers[k] >= POSSIBLE), key=lambda k: -numbers[k])
+    said = ", ".join(f"P(K = {k}) = {_rounded(numbers[k])}" for k in likely[:5])
+    kinds = share_by(table["covariance_type"], table["probability"])
+    names = sorted((n for n in kinds if kinds[n] >= POSSIBLE), key=lambda n: -kinds[n])
+    structures = ", ".join(f"{n} {_rounded(kinds[n])}" for n in names)
+    word = "" if numbers[likely[0]] >= CLEAR else " The data do not settle the number of components."
+    return f"From the evidence, averaged over structures: {said}; structures: {structures}.{word}"
+
+
+def _rounded(p: float) -> str:
+    return "> 0.99" if p > 0.995 else f"{p:.2f}"
+
+
+def disagreement(table: Table, criterion: str) -> str:
+    """What each criterion would take."""
+    rows = {name: chosen_row(table, name) for name in CRITERIA}
+    taken = {n: (int(table["n_components"][r]), str(table["covariance_type"][r])) for n, r in rows.items() if r is not None}
+    groups: dict[tuple[int, str], list[str]] = {}
+    for name, pair in taken.items():
+        groups.setdefault(pair, []).append(CRITERIA[name].title.split(" (")[0])
+    parts = [f"{', '.join(names)}: {k} {kind}" for (k, kind), names in groups.items()]
+    if len({k for k, _ in taken.values()}) == 1:
+        return f"All criteria agree on the number of components ({'; '.join(parts)})."
+    return f"Criteria disagree. {'; '.join(parts)}."
+
+
+def overlap(table: Table) -> str:
+    """Whether components that the evidence wants overlap too much to be clusters."""
+    rows = [chosen_row(table, name) for name in ("evidence", "icl")]
+    if rows[0] is None or rows[1] is None:
+        return ""
+    wanted, separate = (int(table["n_components"][r]) for r in rows)
+    if separate >= wanted:
+        return ""
+    return (
+        f"ICL, which counts well-separated clusters rather than components, sees {separate}: some of the {wanted} components overlap "
+        "and may be parts of one cluster that is not Gaussian."
+    )
+
+
+def reached(agreement: float | None) -> str:
+    """How many starts found the fit."""
+    return "" if agreement is None else f"{agreement:.0%} of the starts reach the fit reported."
+
+
+def printed(table: Table, rows: int = 10) -> str:
+    """The best rows of the table, by probability or, without it, by BIC."""
+    order = np.argsort(-table["probability"] if np.isfinite(table["probability"]).any() else np.nan_to_num(table["bic"], nan=np.inf))
+    shown = [name for name in SHOWN if np.isfinite(table[name]).any()]
+    head = ["covariance", "K", "parameters", *(CRITERIA[n].title.split(" (")[0] if n in CRITERIA else "log-likelihood" for n in shown)]
+    probable = bool(np.isfinite(table["probability"]).any())
+    lines = [head + ["probability"] * probable]
+    for i in order[:rows]:
+        cells = ["-" if np.isnan(table[n][i]) else f"{table[n][i]:.2f}" for n in shown]
+        last = [f"{table['probability'][i]:.3f}"] * probable
+        lines.append([str(table["covariance_type"][i]), str(table["n_components"][i]), str(table["n_parameters"][i]), *cells, *last])
+    more = f"\n({table.n_rows - rows} more models in .table)" if table.n_rows > rows else ""
+    return aligned(lines) + "\n(ELBO and evidence: larger is better; BIC and ICL: smaller is better)" + more
