@@ -13,14 +13,14 @@ from bayesgmm.analysis import criteria
 from bayesgmm.analysis.evidence import OCCUPIED, multiplicity, response
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet
-from bayesgmm.inference.cells import Frame, Runs, converge, responsibilities
-from bayesgmm.inference.sweep import Key, Sweep
-
-RELEVANT = 40.0
-"""Nats below the best within which the response is computed: beyond, a cell has no probability."""
+from bayesgmm.inference.cells import Frame, Runs, long_runs, responsibilities
+from bayesgmm.inference.sweep import RELEVANT, Key, Sweep
 
 BATCH = 4
 """Maximum-likelihood fits run together."""
+
+PASSES = 40
+"""Most accelerated passes of EM from a variational fit: what is left to gain after them is less than the criteria can tell."""
 
 
 class Criterion(NamedTuple):
@@ -77,7 +77,7 @@ class Table(dict):
 
 def likelihood_frame(frame: Frame, law) -> Frame:
     """The same rows for maximum likelihood."""
-    return Frame(frame.problem, frame.tied, law, 1.0, frame.centred)
+    return Frame(frame.problem, frame.tied, law, 1.0)
 
 
 def likelihood_fits(sweep: Sweep, frames: dict[str, Frame]) -> dict[Key, Runs]:
@@ -86,12 +86,13 @@ def likelihood_fits(sweep: Sweep, frames: dict[str, Frame]) -> dict[Key, Runs]:
     groups: dict[tuple, list[Key]] = {}
     for key, cell in sorted(sweep.cells.items()):
         groups.setdefault((key[0], cell.run.stats.counts.shape[0]), []).append(key)
-    for (name, _), keys in groups.items():
+    for (name, width), keys in groups.items():
+        alive = jnp.ones((BATCH, width))
         for i in range(0, len(keys), BATCH):
             some = keys[i : i + BATCH]
             runs = [sweep.cells[key].run for key in [*some, *some[:1] * (BATCH - len(some))]]
             batch = jax.tree.map(lambda *a: jnp.stack(a), *runs)
-            ended = converge(frames[name], batch, batch.stats.counts.shape[1])
+            ended = long_runs(*frames[name].common, batch, alive, 0.0, PASSES)
             found.update({key: ended.take(j) for j, key in enumerate(some)})
     return found
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import FlatGaussian
-from bayesgmm.core.statistics import Stats, centred_scores, product_scores
+from bayesgmm.core.statistics import Stats, product_scores
 from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.hierarchy import Knobs, first_knobs, tune, untuned
-from bayesgmm.inference.kernel import from_responsibilities, reach, scores, soft
+from bayesgmm.inference.kernel import from_responsibilities, scores, soft
 from bayesgmm.inference.loop import run
 from bayesgmm.inference.problem import Problem
 
@@ -57,9 +57,6 @@ SETTLED = 0.05
 HOPE = 8
 """Rounds as good as the last one that a fit is given to come near the best."""
 
-TRUSTED = 1e9
-"""Reach (see `kernel.reach`) up to which the product form is good enough for a search: errors of about 1e-6 nats a row."""
-
 THIN, FEW = 1e-4, 2.5
 """A maximum-likelihood component counts as collapsed below this share of the data's spread, or this many rows."""
 
@@ -76,15 +73,12 @@ class Frame:
         Law of the components in inner coordinates; None is the hierarchical prior, chosen by the data.
     concentration : float
         Dirichlet concentration of the weights.
-    centred : bool
-        Whether scores are computed from centred differences, for data with very different scales.
     """
 
     problem: Problem
     tied: bool
     law: Any = None
     concentration: float = 1.0
-    centred: bool = False
 
     @functools.cached_property
     def log_jacobian(self) -> float:
@@ -95,8 +89,7 @@ class Frame:
     def common(self) -> tuple:
         """First arguments of the compiled programs."""
         problem = self.problem
-        form = centred_scores if self.centred else product_scores
-        return form, self.tied, problem.coordinates, problem.x, problem.weight, self.law
+        return self.tied, problem.coordinates, problem.x, problem.weight, self.law
 
     def alive(self, n_components: int, width: int):
         """Concentrations (width,) of a model with this many components."""
@@ -117,7 +110,6 @@ class Runs:
     knobs : Knobs
     usable : Array of bool, shape (B,)
         False where a component has collapsed (maximum likelihood only).
-    reach : Array, shape (B,)
     """
 
     prior: Mixture
@@ -127,7 +119,6 @@ class Runs:
     price: Any
     knobs: Knobs
     usable: Any
-    reach: Any
 
     def take(self, index) -> Runs:
         """Some of the fits, or one of them."""
@@ -151,15 +142,14 @@ def _usable(law, posterior: Mixture, stats: Stats):
     return ((thick & several) | (stats.counts == 0)).all()
 
 
-def _finished(law, prior, price, knobs, result, x) -> Runs:
+def _finished(law, prior, price, knobs, result) -> Runs:
     posterior, stats = result.posterior, result.stats
     usable = _usable(law, posterior, stats)
-    far = reach(posterior.structure, posterior.natural(), x)
-    return Runs(prior, posterior, stats, result.lower_bound - price, price, knobs, usable, far)
+    return Runs(prior, posterior, stats, result.lower_bound - price, price, knobs, usable)
 
 
-@partial(jax.jit, static_argnames=("form", "tied"))
-def short_runs(form, tied: bool, coordinates, x, weight, law, resp, alive) -> Runs:
+@partial(jax.jit, static_argnames=("tied",))
+def short_runs(tied: bool, coordinates, x, weight, law, resp, alive) -> Runs:
     """A few passes from each of many responsibilities (B, N, P); ``alive`` (P,) holds the concentrations."""
     weights, knobs = _weights(law, alive), first_knobs(x.shape[1])
     knobs = jax.tree.map(lambda a: jnp.asarray(a, float), knobs)
@@ -167,37 +157,38 @@ def short_runs(form, tied: bool, coordinates, x, weight, law, resp, alive) -> Ru
     def one(resp):
         stats = from_responsibilities(coordinates.structure, tied, x, resp, weight, CHUNK)
         prior = untuned(coordinates, tied, stats, weights) if law is None else Mixture(weights, law)
-        result = run(prior, prior.posterior(stats), x, weight, 0.0, SHORT, max_steps=SHORT, score=form, chunk_size=CHUNK)
-        return _finished(law, prior, jnp.zeros(()), knobs, result, x)
+        result = run(prior, prior.posterior(stats), x, weight, 0.0, SHORT, max_steps=SHORT, score=product_scores, chunk_size=CHUNK)
+        return _finished(law, prior, jnp.zeros(()), knobs, result)
 
     return jax.vmap(one)(resp)
 
 
-@partial(jax.jit, static_argnames=("form", "tied"))
-def long_runs(form, tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, limit) -> Runs:
+@partial(jax.jit, static_argnames=("tied",))
+def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, limit) -> Runs:
     """Go on from the statistics of each of a few fits with at most ``limit`` passes.
 
-    Under the hierarchical prior (``law`` None) the prior is chosen anew first; ``step`` is the first step of that choice, 0 keeps it.
+    ``alive`` (B, P) holds the concentrations of each. Under the hierarchical prior (``law`` None) the prior is chosen anew first; ``step``
+    is the first step of that choice, 0 keeps it.
     """
-    weights = _weights(law, alive)
 
     def chosen():
-        found = jax.vmap(lambda s, k: tune(coordinates, tied, s, weights, k, step))(runs.stats, runs.knobs)
+        found = jax.vmap(lambda s, a, k: tune(coordinates, tied, s, Dirichlet(a), k, step))(runs.stats, alive, runs.knobs)
         return found.prior, found.price, found.knobs
 
     if law is None:
         kept = runs.prior, runs.price, runs.knobs
         priors, prices, knobs = jax.lax.cond(step > 0, chosen, lambda: kept)
     else:
-        priors, prices, knobs = Mixture(weights, law), jnp.zeros_like(runs.bound), runs.knobs
+        priors = jax.vmap(lambda a: Mixture(_weights(law, a), law))(alive)
+        prices, knobs = jnp.zeros_like(runs.bound), runs.knobs
     tol = CLOSE / weight.sum()
 
     def one(prior, price, knobs, stats):
         start = prior.posterior(stats)
-        result = run(prior, start, x, weight, tol, limit, max_steps=LONG, depth=DEPTH, score=form, chunk_size=CHUNK)
-        return _finished(law, prior, price, knobs, result, x)
+        result = run(prior, start, x, weight, tol, limit, max_steps=LONG, depth=DEPTH, score=product_scores, chunk_size=CHUNK)
+        return _finished(law, prior, price, knobs, result)
 
-    return jax.vmap(one, in_axes=(0 if law is None else None, 0, 0, 0))(priors, prices, knobs, runs.stats)
+    return jax.vmap(one)(priors, prices, knobs, runs.stats)
 
 
 @jax.jit
@@ -220,17 +211,26 @@ def fitted(resp: np.ndarray, width: int) -> np.ndarray:
     return np.pad(resp, ((0, 0), (0, max(width - resp.shape[1], 0))))[:, :width]
 
 
-def converge(frame: Frame, runs: Runs, n_components: int, enough: float = -np.inf) -> Runs:
-    """Long runs until the bounds settle, the prior chosen anew along the way; given up where ``enough`` is out of reach."""
-    width = runs.stats.counts.shape[1]
-    alive, common = frame.alive(n_components, width), frame.common
-    bound, step = -np.inf, 0.8 if frame.law is None else 0.0
+def converge(frame: Frame, runs: Runs, alive, settled: float = SETTLED, enough: float = -np.inf) -> Runs:
+    """Long runs until the bounds settle, the prior chosen anew along the way.
+
+    Parameters
+    ----------
+    alive : Array, shape (B, P)
+        Concentrations of each model.
+    settled : float
+        Nats gained in a round below which the prior is kept. If that is less than a nat, its fit is then taken to convergence.
+    enough : float
+        Bound that is out of reach for fits not worth going on with.
+    """
+    common, bound = frame.common, -np.inf
+    step = 0.8 if frame.law is None else 0.0
     for i in range(ROUNDS + 1):
         last = step == 0
         runs = long_runs(*common, runs, alive, step, LONG if last else ROUND)
         top = float(np.max(np.asarray(runs.bound)))
         gained, bound = top - bound, top
-        if last or (i > 1 and bound + HOPE * gained < enough):
+        if last or (i > 0 and (bound + HOPE * gained < enough or gained < settled >= 1)):
             break
-        step = 0.3 if gained >= SETTLED and i < ROUNDS - 1 else 0.0
+        step = 0.3 if gained >= settled and i < ROUNDS - 1 else 0.0
     return runs

@@ -32,7 +32,7 @@ LEAST_SURPLUS, MOST_SURPLUS = 0.5, 3000.0
 REFERENCE = 0.01
 """Pseudo-rows that count as no knowledge of the prior mean."""
 
-RIDGE = 1e-6
+RIDGE = 1e-10
 """Share of the data's variance added to the pooled covariance."""
 
 SEARCHES = 7

@@ -44,18 +44,15 @@ def chunk_rows(n_features: int, n_components: int) -> int:
     return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / width)), 128, 8192))
 
 
-def reach(structure, natural: Natural, x):
-    """Largest ``|x|^2 trace(precision)`` of rows and components, which says how many digits the product form loses."""
+def scores(structure, natural: Natural, x, moments):
+    """Scores (N, K) of rows, in the product form or, where that loses digits, the centred one."""
     widest = structure.inner(natural.precision, structure.identity(x.shape[1]).astype(x.dtype)).max()
     if structure.rank == 0:
         widest = widest * x.shape[1]
-    return (x**2).sum(1).max() * widest
-
-
-def scores(structure, natural: Natural, x, moments):
-    """Scores (N, K) of rows, in the product form or, where that loses digits, the centred one."""
+    reach = (x**2).sum(1).max() * widest
+    safe = reach <= LOSS[x.dtype.itemsize]
     return jax.lax.cond(
-        reach(structure, natural, x) <= LOSS[x.dtype.itemsize],
+        safe,
         lambda: product_scores(structure, natural, x, moments),
         lambda: centred_scores(structure, natural, x),
     )
@@ -88,8 +85,7 @@ def accumulate(one: Callable, x, others, chunk_size: int) -> Stats:
 def collect(posterior: Mixture, x, weight, assign: Callable = soft, chunk_size: int | None = None, score: Callable = scores) -> Stats:
     """E-step and statistics in one pass over rows (N, D) with weights (N,); sums are kept in the posterior's precision.
 
-    ``score`` is `scores`, or `product_scores` or `centred_scores` where the form has been chosen before: under ``vmap`` over
-    mixtures `scores` would compute both.
+    ``score`` is `scores`, or `product_scores` for a search, which needs fewer digits: under ``vmap`` `scores` would compute both forms.
     """
     structure, tied = posterior.structure, posterior.tied
     natural = posterior.natural()

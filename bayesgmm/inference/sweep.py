@@ -19,7 +19,6 @@ from bayesgmm.inference.cells import (
     FINALISTS,
     LONG,
     STARTS,
-    TRUSTED,
     Frame,
     Runs,
     converge,
@@ -46,13 +45,19 @@ BEYOND = 2
 REARRANGEMENTS = 4
 """Rounds of rearrangement of one cell."""
 
+ROUGH = 1.0
+"""Nats gained in a round below which a cell is left, until it turns out to matter."""
+
+RELEVANT = 40.0
+"""Nats below the best within which cells are converged in the end."""
+
 SAME = 0.1
 """Nats within which two fits count as the same optimum."""
 
 IRRELEVANT = 20.0
 """Nats below the best at which a cell need not converge: its probability is nil."""
 
-SAMPLE = 6000
+SAMPLE = 2500
 """Rows on which starts are compared; long runs see all rows."""
 
 HEAVIER = 3.0
@@ -141,10 +146,11 @@ class Sweep:
         self._shared: dict[int, list] = {}
 
     def run(self) -> None:
-        """Forwards until no structure improves, backwards where it may matter, then rearrangements of the best fits."""
+        """Forwards until no structure improves, backwards where it may matter, rearrangements of the best fits; those then converge."""
         self._forward()
         self._backward()
         self._rearrange()
+        self._finish()
 
     def width(self, n_components: int) -> int:
         """Components of the arrays that serve this many."""
@@ -275,8 +281,8 @@ class Sweep:
         cell, frame = self.cells[key], self.frames[name]
         starts, width = self._starts(name, k), cell.run.stats.counts.shape[0]
         filled = np.stack([fitted(resp, width) for _, resp in starts] + [fitted(starts[0][1], width)] * (self.n_starts - len(starts)))
-        alive = frame.alive(k, width)
-        runs = short_runs(*self.small[name].common, jnp.asarray(filled), alive)
+        runs = short_runs(*self.small[name].common, jnp.asarray(filled), frame.alive(k, width))
+        alive = jnp.stack([frame.alive(k, width)] * FINALISTS)
         chosen = jax.tree.map(lambda a: jnp.stack([a] * FINALISTS), (cell.run.prior, cell.run.price, cell.run.knobs))
         reached = []
         for i in range(0, len(starts), FINALISTS):
@@ -287,16 +293,31 @@ class Sweep:
         return float(np.mean(np.array(reached) >= float(cell.run.bound) - SAME))
 
     def _followed(self, name: str, k: int, runs: Runs) -> Runs:
-        """Long runs on all rows; from centred differences where the data's scales differ too much."""
+        """Long runs on all rows, as far as a comparison needs."""
         frame = self.frames[name]
+        alive = jnp.stack([frame.alive(k, self.width(k))] * len(runs.bound))
         best = max((self.score(key) for key in self.cells), default=-np.inf)
         enough = best + self.charge(name, k) + frame.log_jacobian - IRRELEVANT if self.early else -np.inf
-        result = converge(frame, runs, k, enough)
-        if not frame.centred and float(np.max(np.asarray(result.reach))) > TRUSTED:
-            self.frames[name] = dataclasses.replace(frame, centred=True)
-            self.small[name] = dataclasses.replace(self.small[name], centred=True)
-            result = converge(self.frames[name], runs, k, enough)
-        return result
+        return converge(frame, runs, alive, ROUGH, enough)
+
+    def _finish(self) -> None:
+        """Converge the cells that matter, a few of one structure at a time."""
+        limit = self.score(self.best()) - RELEVANT
+        groups: dict[tuple[str, int], list[Key]] = {}
+        for key in sorted(self.cells):
+            if self.score(key) > limit and self.frames[key[0]].law is None:
+                groups.setdefault((key[0], self.width(key[1])), []).append(key)
+        for (name, width), keys in groups.items():
+            frame = self.frames[name]
+            for i in range(0, len(keys), FINALISTS):
+                some = (keys[i : i + FINALISTS] * FINALISTS)[:FINALISTS]
+                self.notify(some[0][1], name)
+                batch = jax.tree.map(lambda *a: jnp.stack(a), *(self.cells[key].run for key in some))
+                ended = converge(frame, batch, jnp.stack([frame.alive(key[1], width) for key in some]))
+                for j, key in enumerate(dict.fromkeys(some)):
+                    bound = float(ended.bound[j]) - frame.log_jacobian
+                    if bound > self.cells[key].bound:
+                        self.cells[key] = dataclasses.replace(self.cells[key], run=ended.take(j), bound=bound)
 
 
 def sampled_rows(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
