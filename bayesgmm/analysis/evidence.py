@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import lgamma
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis.response import MOST, eigenvalues, n_coefficients
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet, StickBreaking
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect
 from bayesgmm.inference.loop import lower_bound
 
@@ -69,7 +69,7 @@ def response(posterior: Mixture, x, weight) -> tuple[float, float]:
     return float(-np.log(np.maximum(values, FLOOR)).sum() / 2), float(np.clip(1 - values[0], 0, 1))
 
 
-@jax.jit
+@jit
 def bound_of(prior: Mixture, posterior: Mixture, x, weight):
     """Exact bound of a posterior for rows in the same coordinates."""
     return lower_bound(prior, posterior, collect(posterior, x, weight))
@@ -99,7 +99,7 @@ def multiplicity(prior, counts) -> float:
     return 0.0
 
 
-@jax.jit
+@jit
 def _log_marginal(prior, counts):
     return prior.log_marginal(counts)
 

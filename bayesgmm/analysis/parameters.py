@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.coordinates import Coordinates
+from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.weights import PointWeights
+from bayesgmm.inference.compiling import jit
 
 
 class Published(NamedTuple):
@@ -42,7 +44,7 @@ def plug_in(posterior: Mixture) -> Mixture:
     return Mixture(PointWeights(weights / weights.sum()), Gaussian(components.mean, components.covariance, components.structure))
 
 
-@jax.jit
+@jit
 def published(coordinates: Coordinates, prior, posterior: Mixture) -> Published:
     """A fit in inner coordinates as it is reported: in the user's units."""
     prior, posterior = coordinates.mixture_outward(prior), coordinates.mixture_outward(posterior)
@@ -57,7 +59,7 @@ def precision_factors(components: Gaussian):
     precision = structure.inverse(factor)
     if structure.rank < 2:
         return precision, 1 / factor
-    inverse = jnp.linalg.inv(factor)
+    inverse = solve_lower(factor, jnp.eye(factor.shape[-1], dtype=factor.dtype))
     return precision, jnp.swapaxes(inverse, -1, -2)
 
 

@@ -12,8 +12,6 @@ Multivariate Statistical Theory, sec. 3.2) and are checked against derivatives o
 
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +20,7 @@ from jax.scipy.special import polygamma
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import accumulate, scores, soft
 
 MOST = 3000
@@ -121,7 +120,7 @@ def eigenvalues(posterior: Mixture, x, weight, chunk_size: int = CHUNK) -> np.nd
     return np.linalg.eigvalsh(matrix[np.ix_(kept, kept)])
 
 
-@partial(jax.jit, static_argnames=("chunk_size",))
+@jit(static_argnames=("chunk_size",))
 def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
     """Symmetric matrix (C, C) of the linear response, C coefficients in the order (component; constant, columns, products)."""
     structure, natural, law = posterior.structure, posterior.natural(), posterior.components

@@ -14,6 +14,7 @@ from bayesgmm.analysis.parameters import plug_in
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.inference import kernel
+from bayesgmm.inference.compiling import jit
 
 
 class RowTable(NamedTuple):
@@ -32,7 +33,7 @@ class RowTable(NamedTuple):
     second: np.ndarray
 
 
-@jax.jit
+@jit
 def _inward(coordinates: Coordinates, mixture):
     return coordinates.mixture_inward(mixture)
 
@@ -43,27 +44,27 @@ def _scores(inner: Mixture, coordinates: Coordinates, x):
     return kernel.scores(inner.structure, inner.natural(), y, inner.structure.moments(y))
 
 
-@jax.jit
+@jit
 def _responsibilities(inner, coordinates, x):
     return kernel.soft(_scores(inner, coordinates, x))[1]
 
 
-@jax.jit
+@jit
 def _labels(inner, coordinates, x):
     return _scores(inner, coordinates, x).argmax(1)
 
 
-@jax.jit
+@jit
 def _log_plug_in(inner, coordinates, x):
     return logsumexp(_scores(plug_in(inner), coordinates, x), axis=1) - coordinates.log_det
 
 
-@jax.jit
+@jit
 def _predictive(inner, prior, coordinates, x):
     return inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
 
 
-@jax.jit
+@jit
 def _two_best(inner, coordinates, x):
     resp = _responsibilities(inner, coordinates, x)
     if resp.shape[1] == 1:

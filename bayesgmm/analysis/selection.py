@@ -82,19 +82,22 @@ def likelihood_frame(frame: Frame, law) -> Frame:
 
 def likelihood_fits(sweep: Sweep, frames: dict[str, Frame]) -> dict[Key, Runs]:
     """EM from the fit of every cell, a few cells of one structure at a time."""
-    found: dict[Key, Runs] = {}
     groups: dict[tuple, list[Key]] = {}
     for key, cell in sorted(sweep.cells.items()):
         groups.setdefault((key[0], cell.run.stats.counts.shape[0]), []).append(key)
-    for (name, width), keys in groups.items():
-        alive = jnp.ones((BATCH, width))
+
+    def fits(group) -> dict[Key, Runs]:
+        (name, width), keys = group
+        alive, found = jnp.ones((BATCH, width)), {}
         for i in range(0, len(keys), BATCH):
             some = keys[i : i + BATCH]
             runs = [sweep.cells[key].run for key in [*some, *some[:1] * (BATCH - len(some))]]
-            batch = jax.tree.map(lambda *a: jnp.stack(a), *runs)
+            batch = jax.tree.map(lambda *a: np.stack(a), *runs)
             ended = long_runs(*frames[name].common, batch, alive, 0.0, PASSES)
             found.update({key: ended.take(j) for j, key in enumerate(some)})
-    return found
+        return found
+
+    return {key: runs for group in groups.items() for key, runs in fits(group).items()}
 
 
 def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dict[str, float]:
@@ -115,15 +118,14 @@ def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dic
 def bayesian_columns(sweep: Sweep, relevant: float = RELEVANT) -> dict[Key, dict[str, float]]:
     """Bound, price and corrections of every cell; the response only where the cell may matter."""
     limit = sweep.score(sweep.best()) - relevant
-    found = {}
-    for key, cell in sweep.cells.items():
+
+    def one(key: Key) -> dict[str, float]:
+        cell, problem = sweep.cells[key], sweep.frames[key[0]].problem
         counts = np.asarray(cell.run.stats.counts)[: key[1]]
-        weights = Dirichlet(np.asarray(cell.run.prior.weights.concentration)[: key[1]])
-        copies = multiplicity(weights, counts)
-        overlap, contraction = 0.0, np.nan
-        if sweep.score(key) > limit:
-            overlap, contraction = response(_occupied(cell.run), sweep.frames[key[0]].problem.x, sweep.frames[key[0]].problem.weight)
-        found[key] = {
+        copies = multiplicity(Dirichlet(np.asarray(cell.run.prior.weights.concentration)[: key[1]]), counts)
+        matters = sweep.score(key) > limit
+        overlap, contraction = response(_occupied(cell.run), problem.x, problem.weight) if matters else (0.0, np.nan)
+        return {
             "elbo": cell.elbo,
             "price": float(cell.run.price),
             "multiplicity": copies,
@@ -131,7 +133,8 @@ def bayesian_columns(sweep: Sweep, relevant: float = RELEVANT) -> dict[Key, dict
             "contraction": contraction,
             "evidence": cell.bound + copies + overlap,
         }
-    return found
+
+    return {key: one(key) for key in sweep.cells}
 
 
 def _occupied(run: Runs) -> Mixture:

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bayesgmm.core.linalg import solve_lower
 
@@ -138,9 +139,10 @@ class Full:
         return jnp.concatenate([x[:, i : i + 1] * x[:, i:] for i in range(x.shape[1])], axis=1)
 
     def from_moments(self, moments, n_features):
-        rows, columns = jnp.triu_indices(n_features)
-        square = jnp.zeros((*moments.shape[:-1], n_features, n_features), moments.dtype)
-        return square.at[..., rows, columns].set(moments).at[..., columns, rows].set(moments)
+        place = np.zeros((n_features, n_features), int)
+        rows, columns = np.triu_indices(n_features)
+        place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+        return moments[..., place]
 
     def coefficients(self, matrix):
         rows, columns = jnp.triu_indices(matrix.shape[-1])

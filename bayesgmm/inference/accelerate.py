@@ -14,6 +14,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.pytree import pytree, replace
 from bayesgmm.core.statistics import Stats
 
@@ -37,12 +38,12 @@ LONGEST_WAIT = 32
 class Memory:
     """The last few passes from statistics T to G(T), the latest first, and what was learnt of the kinds of steps.
 
+    Statistics are held as vectors, free of units: counts, sums and scatter one after the other.
+
     Parameters
     ----------
-    residuals : Stats, each array with leading axis depth
-        G(T) - T, free of units.
-    images : Stats, each array with leading axis depth
-        G(T), free of units.
+    residuals, images : Array, shape (depth, P)
+        G(T) - T, and G(T).
     known : Array of bool, shape (depth,)
     unit : Array, shape ()
         Root mean square of the rows, the unit of length.
@@ -52,8 +53,8 @@ class Memory:
         Steps left before Anderson's proposal is tried again, and how many there will be after its next failure.
     """
 
-    residuals: Stats
-    images: Stats
+    residuals: jax.Array
+    images: jax.Array
     known: jax.Array
     unit: jax.Array
     stretch: jax.Array
@@ -61,21 +62,28 @@ class Memory:
     pause: jax.Array
 
 
-def _scaled(stats: Stats, unit) -> Stats:
-    return stats._replace(sums=stats.sums / unit, scatter=stats.scatter / unit**2)
+def _vector(stats: Stats, unit):
+    return jnp.concatenate([stats.counts, (stats.sums / unit).ravel(), (stats.scatter / unit**2).ravel()])
+
+
+def _stats(vector, unit, like: Stats) -> Stats:
+    k = like.counts.size
+    sums, scatter = vector[k : k + like.sums.size], vector[k + like.sums.size :]
+    return Stats(like.log_norm, vector[:k], sums.reshape(like.sums.shape) * unit, scatter.reshape(like.scatter.shape) * unit**2)
 
 
 def empty(stats: Stats, depth: int) -> Memory:
     """Nothing known yet; ``stats`` tell shapes and the unit."""
-    blank = jax.tree.map(lambda a: jnp.zeros((depth, *a.shape), a.dtype), stats)
-    unit = jnp.sqrt(jnp.linalg.norm(stats.scatter.sum(0)) / stats.counts.sum())
+    size = sum(a.size for a in stats[1:])
+    blank = jnp.zeros((depth, size), stats.counts.dtype)
+    unit = jnp.sqrt(jnp.sqrt((stats.scatter.sum(0) ** 2).sum()) / stats.counts.sum())
     return Memory(blank, blank, jnp.zeros(depth, bool), unit, jnp.ones(()), jnp.zeros((), int), jnp.ones((), int))
 
 
 def remember(memory: Memory, before: Stats, after: Stats) -> Memory:
     """Add the pass from ``before`` to ``after``, a success of the kind of step that was due; the oldest is forgotten."""
-    image = _scaled(after, memory.unit)
-    residual = image - _scaled(before, memory.unit)
+    image = _vector(after, memory.unit)
+    residual = image - _vector(before, memory.unit)
 
     def push(past, new):
         return jnp.concatenate([new[None], past[:-1]])
@@ -83,8 +91,8 @@ def remember(memory: Memory, before: Stats, after: Stats) -> Memory:
     waiting = memory.wait > 0
     return replace(
         memory,
-        residuals=jax.tree.map(push, memory.residuals, residual),
-        images=jax.tree.map(push, memory.images, image),
+        residuals=push(memory.residuals, residual),
+        images=push(memory.images, image),
         known=push(memory.known, jnp.ones((), bool)),
         stretch=jnp.where(waiting, memory.stretch * GROWTH, 1),
         wait=jnp.where(waiting, memory.wait - 1, 0),
@@ -103,29 +111,18 @@ def refuse(memory: Memory) -> Memory:
     )
 
 
-def _differences(memory: Memory, of: Stats) -> list:
-    """Earlier entries less the latest, (depth - 1, P) for each kind of statistic; 0 where unknown."""
-    known = memory.known[1:]
-
-    def one(a):
-        flat = (a[1:] - a[0]).reshape(len(known), -1)
-        return jnp.where(known[:, None], flat, 0)
-
-    return [one(a) for a in of[1:]]
-
-
-def _products(a: list, b: list) -> jax.Array:
-    """Inner products of the entries of ``a`` with those of ``b``, over all kinds of statistics."""
-    return sum((x @ y.T for x, y in zip(a, b, strict=True)), start=jnp.zeros(()))
+def _differences(memory: Memory, of) -> jax.Array:
+    """Earlier entries less the latest, (depth - 1, P); 0 where unknown."""
+    return jnp.where(memory.known[1:, None], of[1:] - of[0], 0)
 
 
 def _combined(memory: Memory) -> jax.Array:
     """Anderson's shares (depth - 1,) of the earlier passes."""
     changes = _differences(memory, memory.residuals)
-    latest = [a[0].reshape(1, -1) for a in memory.residuals[1:]]
-    gram = _products(changes, changes)
-    matrix = gram + jnp.diag(jnp.where(memory.known[1:], RIDGE * jnp.diagonal(gram).max(), 1))
-    return -jnp.linalg.solve(matrix, _products(changes, latest)[:, 0])
+    gram = changes @ changes.T
+    factor = jnp.linalg.cholesky(gram + jnp.diag(jnp.where(memory.known[1:], RIDGE * jnp.diagonal(gram).max(), 1)))
+    inverse = solve_lower(factor, jnp.eye(len(gram), dtype=gram.dtype))
+    return -inverse.T @ (inverse @ (changes @ memory.residuals[0]))
 
 
 def propose(memory: Memory, plain: Stats):
@@ -135,15 +132,9 @@ def propose(memory: Memory, plain: Stats):
     is known or a count would be negative.
     """
     share, waiting = _combined(memory), memory.wait > 0
-    steps = _differences(memory, memory.images)
-    units = (1.0, memory.unit, memory.unit**2)
-
-    def moved(step, residual, now, unit):
-        change = jnp.where(waiting, (memory.stretch - 1) * residual[0], jnp.tensordot(share, step, 1).reshape(now.shape))
-        return now + unit * change
-
-    parts = [moved(*args) for args in zip(steps, memory.residuals[1:], plain[1:], units, strict=True)]
-    proposal = Stats(plain.log_norm, *parts)
+    step = jnp.where(waiting, (memory.stretch - 1) * memory.residuals[0], share @ _differences(memory, memory.images))
+    moved = _stats(step, memory.unit, plain)
+    proposal = Stats(plain.log_norm, *(now + change for now, change in zip(plain[1:], moved[1:], strict=True)))
     enough = jnp.where(waiting, memory.known[0] & (memory.stretch > 1), memory.known[:2].all())
     usable = enough & (proposal.counts >= 0).all() & jnp.isfinite(share).all()
     return jax.tree.map(lambda a, b: jnp.where(usable, a, b), proposal, plain), ~usable
@@ -152,13 +143,13 @@ def propose(memory: Memory, plain: Stats):
 def slowness(memory: Memory):
     """Smallest share of an error that a pass was seen to remove; tiny where convergence is slow, 0 while nothing is known."""
     changes = _differences(memory, memory.residuals)
-    moves = [i - r for i, r in zip(_differences(memory, memory.images), changes, strict=True)]
-    squares = [sum((a**2).sum(1) for a in group) for group in (changes, moves)]
-    seen = memory.known[1:] & (squares[1] > 0)
-    rate = jnp.sqrt(jnp.where(seen, squares[0] / jnp.where(seen, squares[1], 1), jnp.inf)).min()
+    moves = _differences(memory, memory.images) - changes
+    before, after = (moves**2).sum(1), (changes**2).sum(1)
+    seen = memory.known[1:] & (before > 0)
+    rate = jnp.sqrt(jnp.where(seen, after / jnp.where(seen, before, 1), jnp.inf)).min()
     return jnp.where(seen.any(), jnp.clip(rate, SLOWEST, 1), 0)
 
 
 def residual_norm(memory: Memory):
     """How much the latest pass changed the statistics, free of units."""
-    return jnp.sqrt(sum((a[0] ** 2).sum() for a in memory.residuals[1:]))
+    return jnp.sqrt((memory.residuals[0] ** 2).sum())

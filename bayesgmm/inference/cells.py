@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from functools import partial
 from typing import Any
 
 import jax
@@ -16,6 +15,7 @@ from bayesgmm.core.points import FlatGaussian
 from bayesgmm.core.statistics import Stats, product_scores
 from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.inference.accelerate import DEPTH
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.hierarchy import Knobs, first_knobs, tune, untuned
 from bayesgmm.inference.kernel import from_responsibilities, scores, soft
 from bayesgmm.inference.loop import run
@@ -122,7 +122,7 @@ class Runs:
 
     def take(self, index) -> Runs:
         """Some of the fits, or one of them."""
-        return Runs(*(jax.tree.map(lambda a: a[index], getattr(self, f.name)) for f in dataclasses.fields(self)))
+        return jax.tree.map(lambda a: np.asarray(a)[index], self)
 
 
 jax.tree_util.register_dataclass(Runs, data_fields=[f.name for f in dataclasses.fields(Runs)], meta_fields=[])
@@ -148,7 +148,7 @@ def _finished(law, prior, price, knobs, result) -> Runs:
     return Runs(prior, posterior, stats, result.lower_bound - price, price, knobs, usable)
 
 
-@partial(jax.jit, static_argnames=("tied",))
+@jit(static_argnames=("tied",))
 def short_runs(tied: bool, coordinates, x, weight, law, resp, alive) -> Runs:
     """A few passes from each of many responsibilities (B, N, P); ``alive`` (P,) holds the concentrations."""
     weights, knobs = _weights(law, alive), first_knobs(x.shape[1])
@@ -163,7 +163,7 @@ def short_runs(tied: bool, coordinates, x, weight, law, resp, alive) -> Runs:
     return jax.vmap(one)(resp)
 
 
-@partial(jax.jit, static_argnames=("tied",))
+@jit(static_argnames=("tied",))
 def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, limit) -> Runs:
     """Go on from the statistics of each of a few fits with at most ``limit`` passes.
 
@@ -191,7 +191,7 @@ def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, 
     return jax.vmap(one)(priors, prices, knobs, runs.stats)
 
 
-@jax.jit
+@jit
 def responsibilities(posterior: Mixture, x):
     """Responsibilities (N, P) of rows."""
     return soft(scores(posterior.structure, posterior.natural(), x, posterior.structure.moments(x)))[1]

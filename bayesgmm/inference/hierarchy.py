@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.coordinates import Coordinates
+from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
 from bayesgmm.core.structures import Structure
@@ -90,7 +91,7 @@ def targets(coordinates: Coordinates, within):
     if structure.rank == 1:
         return jnp.stack([within, (factor**2 * within).mean() / factor**2])
     spread = jnp.diagonal(factor @ within @ factor.T)
-    inward = jnp.linalg.inv(factor)
+    inward = solve_lower(factor, jnp.eye(len(factor), dtype=factor.dtype))
     return jnp.stack([within, (inward * spread) @ inward.T, inward @ inward.T * spread.mean()])
 
 

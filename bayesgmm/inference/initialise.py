@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import from_labels, from_responsibilities
 from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
 
@@ -91,7 +91,7 @@ def assigned_stats(structure, tied: bool, x, assigned, n_components: int, weight
     return from_responsibilities(structure, tied, x, assigned.astype(x.dtype), weight)
 
 
-@partial(jax.jit, static_argnames=("n_components",))
+@jit(static_argnames=("n_components",))
 def start_from(prior, x, assigned, weight, n_components: int) -> Mixture:
     """Posterior after one update with labels (N,) or responsibilities (N, K); in the prior's precision."""
     stats = assigned_stats(prior.structure, prior.tied, x, assigned, n_components, weight)

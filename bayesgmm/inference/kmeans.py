@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 
@@ -11,6 +9,7 @@ from bayesgmm.core.linalg import NEVER
 from bayesgmm.core.pytree import pytree, static
 from bayesgmm.core.statistics import Natural, Stats
 from bayesgmm.core.structures import Spherical
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import chunk_rows, hard
 from bayesgmm.inference.loop import run
 
@@ -68,7 +67,7 @@ def _squared_distances(x, centres):
     return jnp.maximum((x**2).sum(1)[:, None] - 2 * cross + (centres**2).sum(1), 0)
 
 
-@partial(jax.jit, static_argnames=("n_clusters", "spread"))
+@jit(static_argnames=("n_clusters", "spread"))
 def seed(key, x, weight, n_clusters: int, spread: bool = True):
     """Rows (K, D) to start from: k-means++ (Arthur & Vassilvitskii 2007), greedy over a few candidates a step.
 
@@ -100,7 +99,7 @@ def seed(key, x, weight, n_clusters: int, spread: bool = True):
     return jax.lax.fori_loop(1, n_clusters, add, (start, nearest))[0]
 
 
-@partial(jax.jit, static_argnames=("chunk_size",))
+@jit(static_argnames=("chunk_size",))
 def nearest_centre(x, centroids: Centroids, chunk_size: int | None = None):
     """Label (N,) and squared distance (N,) of the nearest centre."""
     size = chunk_size or chunk_rows(x.shape[1], centroids.n_components)

@@ -14,6 +14,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import Memory, empty, propose, refuse, remember, residual_norm, slowness
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect, scores, soft
 
 
@@ -113,7 +114,7 @@ def _choose(condition, yes, no):
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-@partial(jax.jit, static_argnames=("max_steps", "assign", "chunk_size", "depth", "score"))
+@jit(static_argnames=("max_steps", "assign", "chunk_size", "depth", "score"))
 def run(
     prior,
     start,

@@ -17,6 +17,7 @@ import numpy as np
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import Stats
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit, Settings, advance, proceed
 
@@ -48,27 +49,27 @@ def merged_stats(stats: Stats, a, b) -> Stats:
     return Stats(stats.log_norm, move(stats.counts), move(stats.sums), stats.scatter if shared else move(stats.scatter))
 
 
-@jax.jit
+@jit
 def merge_gains(prior: Mixture, stats: Stats, pairs):
     """Upper bound (P,) on what a hard merge of each pair gains, from statistics alone (METHODS: merge gap without its entropy)."""
     now = prior.log_marginal(stats)
     return jax.lax.map(lambda pair: prior.without(pair[1]).log_marginal(merged_stats(stats, pair[0], pair[1])) - now, pairs)
 
 
-@jax.jit
+@jit
 def merged_start(prior: Mixture, stats: Stats, a, b) -> tuple[Mixture, Mixture]:
     """The model without component ``b``, and a start in which ``a`` has its rows."""
     smaller = prior.without(b)
     return smaller, smaller.posterior(merged_stats(stats, a, b))
 
 
-@jax.jit
+@jit
 def without(prior: Mixture, posterior: Mixture, k) -> tuple[Mixture, Mixture]:
     """Model and posterior without component ``k``."""
     return prior.without(k), posterior.without(k)
 
 
-@jax.jit
+@jit
 def _taken(prior: Mixture, posterior: Mixture, stats: Stats, index) -> tuple[Mixture, Mixture, Stats]:
     scatter = stats.scatter if stats.scatter.shape[0] == 1 else stats.scatter[index]
     small = Stats(stats.log_norm, stats.counts[index], stats.sums[index], scatter)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import hard
 from bayesgmm.inference.kmeans import Centroids, FlatCentroids, seed
 from bayesgmm.inference.loop import run
@@ -19,7 +20,7 @@ LLOYD = 12
 """Passes of k-means for a start."""
 
 
-@jax.jit
+@jit
 def _lloyd(spaces, weight, centres, alive):
     """Labels (S, N) of k-means in each of S sets of coordinates (S, N, D) from centres (S, P, D), of which ``alive`` (P,) exist."""
     prior = FlatCentroids(centres.shape[1])

@@ -283,7 +283,7 @@ class Sweep:
         filled = np.stack([fitted(resp, width) for _, resp in starts] + [fitted(starts[0][1], width)] * (self.n_starts - len(starts)))
         runs = short_runs(*self.small[name].common, jnp.asarray(filled), frame.alive(k, width))
         alive = jnp.stack([frame.alive(k, width)] * FINALISTS)
-        chosen = jax.tree.map(lambda a: jnp.stack([a] * FINALISTS), (cell.run.prior, cell.run.price, cell.run.knobs))
+        chosen = jax.tree.map(lambda a: np.stack([a] * FINALISTS), (cell.run.prior, cell.run.price, cell.run.knobs))
         reached = []
         for i in range(0, len(starts), FINALISTS):
             pair = runs.take(np.array([i, min(i + 1, len(starts) - 1)]))
@@ -312,7 +312,7 @@ class Sweep:
             for i in range(0, len(keys), FINALISTS):
                 some = (keys[i : i + FINALISTS] * FINALISTS)[:FINALISTS]
                 self.notify(some[0][1], name)
-                batch = jax.tree.map(lambda *a: jnp.stack(a), *(self.cells[key].run for key in some))
+                batch = jax.tree.map(lambda *a: np.stack(a), *(self.cells[key].run for key in some))
                 ended = converge(frame, batch, jnp.stack([frame.alive(key[1], width) for key in some]))
                 for j, key in enumerate(dict.fromkeys(some)):
                     bound = float(ended.bound[j]) - frame.log_jacobian
