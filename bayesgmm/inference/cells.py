@@ -86,7 +86,7 @@ class Frame:
         return self.problem.log_jacobian
 
     @functools.cached_property
-    def common(self) -> tuple:
+    def common(self) -> tuple[Any, ...]:
         """First arguments of the compiled programs."""
         problem = self.problem
         return self.tied, problem.coordinates, problem.x, problem.weight, self.law
@@ -128,7 +128,7 @@ class Runs:
 jax.tree_util.register_dataclass(Runs, data_fields=[f.name for f in dataclasses.fields(Runs)], meta_fields=[])
 
 
-def _weights(law, alive):
+def _weights(law, alive) -> Any:
     return FlatWeights(len(alive)) if isinstance(law, FlatGaussian) else Dirichlet(alive)
 
 

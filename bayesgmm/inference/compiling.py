@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 
@@ -23,14 +24,14 @@ def options() -> dict[str, bool] | None:
     return QUICKER
 
 
-def jit(function: Callable | None = None, *, static_argnames: Sequence[str] = ()) -> Callable:
+def jit(function: Callable[..., Any] | None = None, *, static_argnames: Sequence[str] = ()) -> Callable[..., Any]:
     """Compile as ``jax.jit`` does; within another program, where options are not allowed, it is ``jax.jit``."""
     if function is None:
         return functools.partial(jit, static_argnames=static_argnames)
     inner = jax.jit(function, static_argnames=static_argnames)
 
     @functools.cache
-    def outer() -> Callable:
+    def outer() -> Callable[..., Any]:
         return jax.jit(function, static_argnames=static_argnames, compiler_options=options())
 
     @functools.wraps(function)

@@ -33,15 +33,15 @@ def plot_selection(selection: Any, criterion: str | None = None, ax: Any = None)
         import matplotlib.pyplot as plt
 
         ax = plt.subplots(figsize=(6.5, 4.5))[1]
-    criterion, table = criterion or selection.criterion, selection.table
-    kind = CRITERIA[criterion]
-    _lines(table, criterion, ax)
-    row = selection.row if criterion == selection.criterion else table.best(criterion)
+    name: str = criterion or selection.criterion
+    table, kind = selection.table, CRITERIA[name]
+    _lines(table, name, ax)
+    row = selection.row if name == selection.criterion else table.best(name)
     if row is not None:
-        k, value = table["n_components"][row], table[criterion][row]
+        k, value = table["n_components"][row], table[name][row]
         ax.plot(k, value, marker="o", markersize=15, fillstyle="none", color="black", linestyle="", label="chosen")
-    top, low = kind.sign * np.nanmax(kind.sign * table[criterion]), kind.sign * NEAR * (1 if kind.bayesian else 2)
-    if criterion != "nec":
+    top, low = kind.sign * np.nanmax(kind.sign * table[name]), kind.sign * NEAR * (1 if kind.bayesian else 2)
+    if name != "nec":
         ax.set_ylim(*sorted((top - low, top + 0.12 * low)))
     ax.set(xlabel="number of components", ylabel=kind.title + (", nats" if kind.bayesian else ""))
     ax.set_xticks(np.unique(table["n_components"]))
