@@ -27,5 +27,5 @@ for species in sorted(set(data.labels)):
 figure = selection.plot().figure
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/iris_selection.png", dpi=110, metadata={"Software": None})
 
-# By the evidence four Gaussian components: setosa is one of them, versicolor and virginica share the other three. BIC and ICL see two groups.
+# By the evidence four Gaussian components: setosa is one, versicolor and virginica share the other three. BIC and ICL see two groups.
 # Only a quarter of the starts reach the best fit with four: worth knowing before one believes it.
