@@ -179,7 +179,7 @@ def select(
     >>> import bayesgmm as bg
     >>> x, names, labels = bg.load_dataset("faithful")
     >>> bg.select(x, range(1, 5), covariance_type="full").n_components
-    2
+    3
     """
     check_option("criterion", criterion, CRITERIA)
     check_number("n_init", n_init, 1, high=LONGEST, integer=True)

@@ -157,8 +157,9 @@ def run(
         history = state.history.at[step].set(taken.bound)
         return taken._replace(step=step, history=history, trial=prior.posterior(proposal), proposal=proposal, plain=plain)
 
-    stats = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(gather, start))
-    low, high = jnp.full_like(stats.log_norm, -jnp.inf), jnp.full_like(stats.log_norm, jnp.inf)
+    stats, bound = jax.eval_shape(lambda: (first := gather(start), lower_bound(prior, start, first)))
+    stats = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), stats)
+    low, high = jnp.full((), -jnp.inf, bound.dtype), jnp.full((), jnp.inf, bound.dtype)
     history = jnp.full(max_steps + 1, jnp.nan, low.dtype)
     running, yes = jnp.asarray(int(Outcome.RUNNING)), jnp.ones((), bool)
     state = _State(start, stats, low, high, jnp.asarray(-1), running, history, empty(stats, depth), start, stats, yes)
