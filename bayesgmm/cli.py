@@ -188,16 +188,23 @@ def _cache() -> None:
         print(f"bayesgmm: no compilation cache ({error}); starting will stay slow.", file=sys.stderr)
 
 
+def _most(table, args) -> int:
+    """Components to start from, or the largest number to try."""
+    from bayesgmm.validation import count_distinct
+
+    return args.max_components or count_distinct(table.values, 20)
+
+
 def _fit_one(table, args):
     """The model of one structure, pruned."""
     import warnings
 
     from bayesgmm.estimators import BayesianGaussianMixture, FitWarning
     from bayesgmm.progress import Progress
-    from bayesgmm.validation import count_distinct
 
-    most = args.max_components or count_distinct(table.values, 20)
-    model = BayesianGaussianMixture(n_components=most, covariance_type=args.covariance, n_init=args.restarts, random_state=args.seed)
+    model = BayesianGaussianMixture(
+        n_components=_most(table, args), covariance_type=args.covariance, n_init=args.restarts, random_state=args.seed
+    )
     with Progress() as tell, warnings.catch_warnings():
         tell(f"fitting {args.covariance} covariances ...")
         warnings.simplefilter("ignore", FitWarning)
@@ -207,10 +214,8 @@ def _fit_one(table, args):
 def _best_of_all(table, args):
     """The model that the evidence prefers among all structures, and the selection it comes from."""
     from bayesgmm.estimators import select
-    from bayesgmm.validation import count_distinct
 
-    most = args.max_components or count_distinct(table.values, 20)
-    selection = select(_named(table), range(1, most + 1), STRUCTURES, random_state=args.seed)
+    selection = select(_named(table), range(1, _most(table, args) + 1), STRUCTURES, random_state=args.seed)
     return selection.best, selection
 
 

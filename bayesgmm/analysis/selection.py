@@ -75,11 +75,6 @@ class Table(dict):
         return int(np.nanargmax(values)) if np.isfinite(values).any() else None
 
 
-def likelihood_frame(frame: Frame, law) -> Frame:
-    """The same rows for maximum likelihood."""
-    return Frame(frame.problem, frame.tied, law, 1.0)
-
-
 def likelihood_fits(sweep: Sweep, frames: dict[str, Frame]) -> dict[Key, Runs]:
     """EM from the fit of every cell, a few cells of one structure at a time."""
     groups: dict[tuple, list[Key]] = {}
@@ -115,9 +110,9 @@ def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dic
     return dict(zip(names, (*values, criteria.icl(bic, top, weight), criteria.icl_soft(bic, spread), spread), strict=True))
 
 
-def bayesian_columns(sweep: Sweep, relevant: float = RELEVANT) -> dict[Key, dict[str, float]]:
+def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
     """Bound, price and corrections of every cell; the response only where the cell may matter."""
-    limit = sweep.score(sweep.best()) - relevant
+    limit = sweep.score(sweep.best()) - RELEVANT
 
     def one(key: Key) -> dict[str, float]:
         cell, problem = sweep.cells[key], sweep.frames[key[0]].problem

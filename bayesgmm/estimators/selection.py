@@ -17,7 +17,6 @@ from bayesgmm.analysis.selection import (
     chosen_row,
     likelihood_columns,
     likelihood_fits,
-    likelihood_frame,
     make_table,
     share_by,
 )
@@ -266,8 +265,9 @@ class _Job:
 
 
 def _likelihood(name: str, frame: Frame) -> Frame:
+    """The same rows for maximum likelihood."""
     structure, tied = COVARIANCE_TYPES[name]
-    return likelihood_frame(frame, flat_components(structure, tied, GaussianMixture().reg_covar))
+    return dataclasses.replace(frame, law=flat_components(structure, tied, GaussianMixture().reg_covar))
 
 
 def _bayesian(name: str, k: int, prior: Mixture, problem, random_state) -> BayesianGaussianMixture:

@@ -255,15 +255,19 @@ class Sweep:
         moves = (known.moves if known is not None else []) + [source + gain]
         self.cells[name, k] = Cell(run, bound, source, moves, resp)
 
+    def _short(self, name: str, k: int, starts: list[tuple[str, np.ndarray]]) -> Runs:
+        """Short runs of the starts on the sample; the batch is filled up with copies of the first."""
+        frame, width = self.small[name], self.width(k)
+        resps = [fitted(resp, width) for _, resp in starts]
+        filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
+        return short_runs(*frame.common, jnp.asarray(filled), frame.alive(k, width))
+
     def _finalists(self, name: str, k: int, starts: list, against: bool) -> tuple[Runs, list[int]]:
         """Short runs, and the places of those to follow: the best, and the next that looks like another optimum.
 
         With ``against`` the last start is the known fit, and only starts that come near it without falling back to it are followed.
         """
-        frame, width = self.small[name], self.width(k)
-        resps = [fitted(resp, width) for _, resp in starts]
-        filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
-        runs = short_runs(*frame.common, jnp.asarray(filled), frame.alive(k, width))
+        runs = self._short(name, k, starts)
         values = np.where(np.isfinite(runs.bound), runs.bound, -np.inf) - np.where(runs.usable, 0, 1e12)
         values = values[: len(starts)]
         if against:
@@ -279,15 +283,14 @@ class Sweep:
         """Share of the starts that reach the best fit known (to 0.1 nats), its prior held fixed."""
         name, k = key
         cell, frame = self.cells[key], self.frames[name]
-        starts, width = self._starts(name, k), cell.run.stats.counts.shape[0]
-        filled = np.stack([fitted(resp, width) for _, resp in starts] + [fitted(starts[0][1], width)] * (self.n_starts - len(starts)))
-        runs = short_runs(*self.small[name].common, jnp.asarray(filled), frame.alive(k, width))
-        alive = jnp.stack([frame.alive(k, width)] * FINALISTS)
-        chosen = jax.tree.map(lambda a: np.stack([a] * FINALISTS), (cell.run.prior, cell.run.price, cell.run.knobs))
+        starts = self._starts(name, k)
+        runs = self._short(name, k, starts)
+        alive = jnp.stack([frame.alive(k, self.width(k))] * FINALISTS)
+        prior, price, knobs = jax.tree.map(lambda a: np.stack([a] * FINALISTS), (cell.run.prior, cell.run.price, cell.run.knobs))
         reached = []
         for i in range(0, len(starts), FINALISTS):
             pair = runs.take(np.array([i, min(i + 1, len(starts) - 1)]))
-            pair = dataclasses.replace(pair, **dict(zip(("prior", "price", "knobs"), chosen, strict=True)))
+            pair = dataclasses.replace(pair, prior=prior, price=price, knobs=knobs)
             ended = long_runs(*frame.common, pair, alive, 0.0, LONG)
             reached += list(np.asarray(ended.bound)[: len(starts) - i])
         return float(np.mean(np.array(reached) >= float(cell.run.bound) - SAME))
