@@ -16,7 +16,7 @@ from bayesgmm.core.statistics import Stats, product_scores
 from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.hierarchy import Knobs, first_knobs, tune, untuned
+from bayesgmm.inference.hierarchy import Knobs, tune
 from bayesgmm.inference.kernel import from_responsibilities, scores, soft
 from bayesgmm.inference.loop import run
 from bayesgmm.inference.problem import Problem
@@ -149,16 +149,20 @@ def _finished(law, prior, price, knobs, result) -> Runs:
 
 
 @jit(static_argnames=("tied",))
-def short_runs(tied: bool, coordinates, x, weight, law, resp, alive) -> Runs:
-    """A few passes from each of many responsibilities (B, N, P); ``alive`` (P,) holds the concentrations."""
-    weights, knobs = _weights(law, alive), first_knobs(x.shape[1])
-    knobs = jax.tree.map(lambda a: jnp.asarray(a, float), knobs)
+def short_runs(tied: bool, coordinates, x, weight, law, resp, alive, knobs: Knobs, limit) -> Runs:
+    """A few passes, at most ``limit``, from each of many responsibilities (B, N, P); ``alive`` (P,) holds the concentrations.
+
+    Under the hierarchical prior (``law`` None) each start has the ``knobs`` given and the target that suits it.
+    """
+    weights = _weights(law, alive)
 
     def one(resp):
         stats = from_responsibilities(coordinates.structure, tied, x, resp, weight, CHUNK)
-        prior = untuned(coordinates, tied, stats, weights) if law is None else Mixture(weights, law)
-        result = run(prior, prior.posterior(stats), x, weight, 0.0, SHORT, max_steps=SHORT, score=product_scores, chunk_size=CHUNK)
-        return _finished(law, prior, jnp.zeros(()), knobs, result)
+        prior, price = Mixture(weights, law), jnp.zeros(())
+        if law is None:
+            prior, price = tune(coordinates, tied, stats, weights, knobs, searches=0)[:2]
+        result = run(prior, prior.posterior(stats), x, weight, 0.0, limit, max_steps=LONG, score=product_scores, chunk_size=CHUNK)
+        return _finished(law, prior, price, knobs, result)
 
     return jax.vmap(one)(resp)
 

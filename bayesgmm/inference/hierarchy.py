@@ -120,7 +120,7 @@ def price(law: NormalWishart, kinds, n_alive, n_rows, surplus):
     return mean + size * jnp.log1p(copies * factor * nu * rows / (nu + rows))
 
 
-def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet, start: Knobs, step=0.8) -> Tuned:
+def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet, start: Knobs, step=0.8, searches: int = SEARCHES) -> Tuned:
     """The prior that the statistics prefer.
 
     Parameters
@@ -133,7 +133,9 @@ def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet,
         Prior of the weights; says which components exist.
     start : Knobs
     step : float
-        First step of the search, on the log scale; 0 keeps ``start``.
+        First step of the search, on the log scale.
+    searches : int
+        Rounds of the search; with none, only the target is chosen.
     """
     structure, d = coordinates.structure, stats.sums.shape[1]
     candidates = targets(coordinates, pooled(structure, stats))
@@ -149,7 +151,9 @@ def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet,
         return law.log_marginal(stats) - price(law, kind, n_alive, n_rows, jnp.exp(knobs.log_surplus))
 
     def best(target, kind):
-        return _climb(lambda knobs: value(knobs, target, kind), clipped, start, step)
+        if not searches:
+            return start, value(start, target, kind)
+        return _climb(lambda knobs: value(knobs, target, kind), clipped, start, step, searches)
 
     knobs, values = jax.vmap(best)(candidates, kinds)
     top = values.argmax()
@@ -161,7 +165,7 @@ def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet,
 STAR = ((0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
 
 
-def _climb(value, clipped, start: Knobs, step) -> tuple[Knobs, jax.Array]:
+def _climb(value, clipped, start: Knobs, step, searches: int) -> tuple[Knobs, jax.Array]:
     """Maximise over two knobs: a star of points and the top of the parabolas through the last star; the step adapts."""
     star = jnp.array(STAR)
 
@@ -178,12 +182,6 @@ def _climb(value, clipped, start: Knobs, step) -> tuple[Knobs, jax.Array]:
         return jax.tree.map(lambda a: a[top], points), jnp.where(narrow, step * 0.4, step), leap, values[top]
 
     step = jnp.asarray(step, float)
-    knobs, _, _, best = jax.lax.fori_loop(0, SEARCHES, refined, (start, step, start, jnp.zeros_like(step)))
+    knobs, _, _, best = jax.lax.fori_loop(0, searches, refined, (start, step, start, jnp.zeros_like(step)))
     return knobs, best
 
-
-def untuned(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet) -> Mixture:
-    """The prior at `first_knobs` with the simplest target, for short runs."""
-    structure, d = coordinates.structure, stats.sums.shape[1]
-    target = targets(coordinates, pooled(structure, stats))[-1]
-    return Mixture(weights, _law(structure, tied, d, first_knobs(d), target))

@@ -18,6 +18,7 @@ import numpy as np
 from bayesgmm.inference.cells import (
     FINALISTS,
     LONG,
+    SHORT,
     STARTS,
     Frame,
     Runs,
@@ -28,6 +29,7 @@ from bayesgmm.inference.cells import (
     responsibilities,
     short_runs,
 )
+from bayesgmm.inference.hierarchy import Knobs, first_knobs
 from bayesgmm.inference.proposals import Clusterings, merge_starts, one_hot, split_merge_starts, split_starts
 
 PATIENCE = 3
@@ -255,12 +257,17 @@ class Sweep:
         moves = (known.moves if known is not None else []) + [source + gain]
         self.cells[name, k] = Cell(run, bound, source, moves, resp)
 
-    def _short(self, name: str, k: int, starts: list[tuple[str, np.ndarray]]) -> Runs:
+    def _short(self, name: str, k: int, starts: list[tuple[str, np.ndarray]], limit: int = SHORT) -> Runs:
         """Short runs of the starts on the sample; the batch is filled up with copies of the first."""
         frame, width = self.small[name], self.width(k)
         resps = [fitted(resp, width) for _, resp in starts]
         filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
-        return short_runs(*frame.common, jnp.asarray(filled), frame.alive(k, width))
+        return short_runs(*frame.common, jnp.asarray(filled), frame.alive(k, width), self._knobs(name, k), limit)
+
+    def _knobs(self, name: str, k: int) -> Knobs:
+        """Hyperparameters for short runs: those of the same cell or of its smaller neighbour, whose scale one component does not tell."""
+        known = next((self.cells[name, m].run.knobs for m in (k, k - 1) if m > 1 and (name, m) in self.cells), None)
+        return jax.tree.map(lambda a: jnp.asarray(a, float), known or first_knobs(self.rows.shape[1]))
 
     def _finalists(self, name: str, k: int, starts: list, against: bool) -> tuple[Runs, list[int]]:
         """Short runs, and the places of those to follow: the best, and the next that looks like another optimum.
