@@ -53,7 +53,7 @@ def test_a_batch_is_a_loop(batch):
     tied, coordinates, x, weight, _ = one.common
     for i in (0, 7):
         stats = from_responsibilities(Full(), tied, x, jnp.asarray(starts(12)[i, :, :3]), weight)
-        prior, price = hierarchy.tune(coordinates, tied, stats, Dirichlet.symmetric(3), knobs(), searches=0)[:2]
+        prior, price = hierarchy.tune(coordinates, tied, stats, Dirichlet.symmetric(3), knobs(), 0.0)[:2]
         alone = run(prior, prior.posterior(stats), x, weight, 0.0, 7, max_steps=7, score=product_scores)
         np.testing.assert_allclose(runs.bound[i], alone.lower_bound - price, rtol=1e-11)
         np.testing.assert_allclose(runs.stats.counts[i, :3], alone.stats.counts, rtol=1e-8)
@@ -140,7 +140,7 @@ def test_proposals_keep_all_rows():
     four = np.pad(resp, ((0, 0), (0, 1)))
     found = {"split": list(split_starts(four, 3, X, weight)), "merge": list(merge_starts(four, 3, weight, 2))}
     found["both"] = list(split_merge_starts(four, 3, X, weight, 2))
-    assert len(found["split"]) == 3 and len(found["merge"]) == 3 and len(found["both"]) == 4
+    assert len(found["split"]) == 6 and len(found["merge"]) == 3 and len(found["both"]) == 4
     alive = {"split": 4, "merge": 2, "both": 3}
     for kind, some in found.items():
         for one in some:

@@ -18,6 +18,7 @@ import numpy as np
 from jax.scipy.special import polygamma
 
 from bayesgmm.core.components import NormalWishart
+from bayesgmm.core.linalg import cholesky
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.compiling import jit
@@ -67,7 +68,7 @@ def _own_root(posterior: Mixture):
     log_dets = copies**2 * count / 4 * polygamma(1, law.dof[:, None] / 2 - shifts).sum(1)
     explained = copies**2 * count * size / (2 * law.dof)
     rest = log_dets - explained + law.n_features / (2 * law.mean_precision**2)
-    return jnp.linalg.cholesky(posterior.weights.log_covariance() + jnp.diag(rest))
+    return cholesky(posterior.weights.log_covariance() + jnp.diag(rest))
 
 
 def _shared_root(posterior: Mixture, law: NormalWishart):
@@ -86,7 +87,7 @@ def _shared_root(posterior: Mixture, law: NormalWishart):
     constants = jnp.arange(k) * (1 + d)
     covariance = covariance.at[constants[:, None], constants].add(posterior.weights.log_covariance())
     ridge = 1e-12 * jnp.diagonal(covariance)
-    return jnp.linalg.cholesky(covariance + jnp.diag(ridge))
+    return cholesky(covariance + jnp.diag(ridge))
 
 
 def _information(features, resp, weight):
@@ -139,8 +140,9 @@ def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
     information = accumulate(one, x, weight, chunk_size)
     if posterior.tied:
         scale = _shared_root(posterior, inner)
+        scaled = scale.T @ information @ scale
     else:
-        q = len(information) // k
-        constants = jnp.arange(k) * q
-        scale = jnp.eye(k * q).at[constants[:, None], constants].set(_own_root(posterior))
-    return jnp.eye(len(scale)) - scale.T @ information @ scale
+        constants, root = jnp.arange(k) * (len(information) // k), _own_root(posterior)
+        half = information.at[constants].set(root.T @ information[constants])
+        scaled = half.at[:, constants].set(half[:, constants] @ root)
+    return jnp.eye(len(scaled)) - scaled

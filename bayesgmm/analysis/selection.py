@@ -119,7 +119,8 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
         counts = np.asarray(cell.run.stats.counts)[: key[1]]
         copies = multiplicity(Dirichlet(np.asarray(cell.run.prior.weights.concentration)[: key[1]]), counts)
         matters = sweep.score(key) > limit
-        overlap, contraction = response(_occupied(cell.run), problem.x, problem.weight) if matters else (0.0, np.nan)
+        even = key[1] + key[1] % 2 if len(sweep.widths) > 1 else sweep.widths[0]
+        overlap, contraction = response(_occupied(cell.run, even), problem.x, problem.weight) if matters else (0.0, np.nan)
         return {
             "elbo": cell.elbo,
             "price": float(cell.run.price),
@@ -132,10 +133,11 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
     return {key: one(key) for key in sweep.cells}
 
 
-def _occupied(run: Runs) -> Mixture:
-    """The posterior with its empty components switched off."""
-    weights = run.posterior.weights
-    return Mixture(Dirichlet(jnp.where(run.stats.counts > OCCUPIED, weights.concentration, 0)), run.posterior.components)
+def _occupied(run: Runs, width: int) -> Mixture:
+    """The first components of the posterior, so many that they are all there, the empty ones switched off."""
+    first = np.arange(min(width, len(run.stats.counts)))
+    fewer = run.posterior.take(first)
+    return Mixture(Dirichlet(jnp.where(run.stats.counts[first] > OCCUPIED, fewer.weights.concentration, 0)), fewer.components)
 
 
 def make_table(sweep: Sweep, parameters: dict[Key, int], bayesian: dict, likelihood: dict, prior: Callable[[int], float]) -> Table:

@@ -31,11 +31,63 @@ def betaln(a: jax.Array, b: jax.Array) -> jax.Array:
     return gammaln(a) + gammaln(b) - gammaln(a + b)
 
 
+LAPACK_WAITS = jax.__version_info__ < (0, 11, 2)
+"""Whether JAX runs a batch of LAPACK calls on the threads that wait for it: on few cores, two batches at once wait for ever."""
+
+UNROLLED = 3
+"""Size up to which a loop over rows is written out."""
+
+
+def cholesky(matrix: jax.Array) -> jax.Array:
+    """Lower Cholesky factors (..., D, D); not a number where a matrix is not positive definite."""
+    if not LAPACK_WAITS:
+        return jnp.linalg.cholesky(matrix)
+    return jax.lax.platform_dependent(matrix, cpu=_cholesky_by_columns, default=jnp.linalg.cholesky)
+
+
 def solve_lower(factor: jax.Array, b: jax.Array) -> jax.Array:
     """Solve ``factor @ y = b`` for lower-triangular factors (..., D, D), broadcasting leading axes."""
     lead = jnp.broadcast_shapes(factor.shape[:-2], b.shape[:-2])
     factor = jnp.broadcast_to(factor, lead + factor.shape[-2:])
-    return solve_triangular(factor, jnp.broadcast_to(b, lead + b.shape[-2:]), lower=True)
+    b = jnp.broadcast_to(b, lead + b.shape[-2:])
+    if not LAPACK_WAITS:
+        return _solve_by_lapack(factor, b)
+    return jax.lax.platform_dependent(factor, b, cpu=_solve_by_rows, default=_solve_by_lapack)
+
+
+def _solve_by_lapack(factor, b):
+    return solve_triangular(factor, b, lower=True)
+
+
+def _cholesky_by_columns(matrix):
+    rows = jnp.arange(matrix.shape[-1])
+
+    def column(j, factor):
+        own = jax.lax.dynamic_index_in_dim(factor, j, -2)
+        rest = jax.lax.dynamic_index_in_dim(matrix, j, -1, keepdims=False) - (factor * own).sum(-1)
+        root = jnp.sqrt(jax.lax.dynamic_index_in_dim(rest, j, -1))
+        return jax.lax.dynamic_update_index_in_dim(factor, jnp.where(rows >= j, rest / root, 0), j, -1)
+
+    return _through(column, jnp.zeros_like(matrix))
+
+
+def _solve_by_rows(factor, b):
+    def row(i, y):
+        own = jax.lax.dynamic_index_in_dim(factor, i, -2, keepdims=False)
+        rest = jax.lax.dynamic_index_in_dim(b, i, -2, keepdims=False) - (own[..., None] * y).sum(-2)
+        return jax.lax.dynamic_update_index_in_dim(y, rest / jax.lax.dynamic_index_in_dim(own, i, -1), i, -2)
+
+    return _through(row, jnp.zeros_like(b))
+
+
+def _through(step, start):
+    """All rows of the last-but-one axis in turn."""
+    size = start.shape[-2]
+    if size > UNROLLED:
+        return jax.lax.fori_loop(0, size, step, start)
+    for i in range(size):
+        start = step(i, start)
+    return start
 
 
 def safe_log(a: jax.Array) -> jax.Array:

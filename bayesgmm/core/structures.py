@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesgmm.core.linalg import solve_lower
+from bayesgmm.core.linalg import cholesky, solve_lower
 
 
 class Blocks(NamedTuple):
@@ -149,7 +149,7 @@ class Full:
         return matrix[..., rows, columns] * jnp.where(rows == columns, 1, 2).astype(matrix.dtype)
 
     def factor(self, matrix):
-        return jnp.linalg.cholesky(matrix)
+        return cholesky(matrix)
 
     def log_det(self, factor):
         return 2 * jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)

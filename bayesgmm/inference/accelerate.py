@@ -14,7 +14,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from bayesgmm.core.linalg import solve_lower
+from bayesgmm.core.linalg import cholesky, solve_lower
 from bayesgmm.core.pytree import pytree, replace
 from bayesgmm.core.statistics import Stats
 
@@ -120,7 +120,7 @@ def _combined(memory: Memory) -> jax.Array:
     """Anderson's shares (depth - 1,) of the earlier passes."""
     changes = _differences(memory, memory.residuals)
     gram = changes @ changes.T
-    factor = jnp.linalg.cholesky(gram + jnp.diag(jnp.where(memory.known[1:], RIDGE * jnp.diagonal(gram).max(), 1)))
+    factor = cholesky(gram + jnp.diag(jnp.where(memory.known[1:], RIDGE * jnp.diagonal(gram).max(), 1)))
     inverse = solve_lower(factor, jnp.eye(len(gram), dtype=gram.dtype))
     return -inverse.T @ (inverse @ (changes @ memory.residuals[0]))
 

@@ -160,7 +160,7 @@ def short_runs(tied: bool, coordinates, x, weight, law, resp, alive, knobs: Knob
         stats = from_responsibilities(coordinates.structure, tied, x, resp, weight, CHUNK)
         prior, price = Mixture(weights, law), jnp.zeros(())
         if law is None:
-            prior, price = tune(coordinates, tied, stats, weights, knobs, searches=0)[:2]
+            prior, price = tune(coordinates, tied, stats, weights, knobs, 0.0)[:2]
         result = run(prior, prior.posterior(stats), x, weight, 0.0, limit, max_steps=LONG, score=product_scores, chunk_size=CHUNK)
         return _finished(law, prior, price, knobs, result)
 

@@ -36,8 +36,8 @@ REFERENCE = 0.01
 RIDGE = 1e-10
 """Share of the data's variance added to the pooled covariance."""
 
-SEARCHES = 7
-"""Rounds of the search for kappa and surplus."""
+SEARCHES, FINE = 10, 0.03
+"""Most rounds of the search for kappa and surplus, and the step on the log scale below which it ends."""
 
 
 class Knobs(NamedTuple):
@@ -120,7 +120,7 @@ def price(law: NormalWishart, kinds, n_alive, n_rows, surplus):
     return mean + size * jnp.log1p(copies * factor * nu * rows / (nu + rows))
 
 
-def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet, start: Knobs, step=0.8, searches: int = SEARCHES) -> Tuned:
+def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet, start: Knobs, step=0.8) -> Tuned:
     """The prior that the statistics prefer.
 
     Parameters
@@ -133,9 +133,7 @@ def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet,
         Prior of the weights; says which components exist.
     start : Knobs
     step : float
-        First step of the search, on the log scale.
-    searches : int
-        Rounds of the search; with none, only the target is chosen.
+        First step of the search, on the log scale; with 0 only the target is chosen.
     """
     structure, d = coordinates.structure, stats.sums.shape[1]
     candidates = targets(coordinates, pooled(structure, stats))
@@ -151,9 +149,7 @@ def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet,
         return law.log_marginal(stats) - price(law, kind, n_alive, n_rows, jnp.exp(knobs.log_surplus))
 
     def best(target, kind):
-        if not searches:
-            return start, value(start, target, kind)
-        return _climb(lambda knobs: value(knobs, target, kind), clipped, start, step, searches)
+        return _climb(lambda knobs: value(knobs, target, kind), clipped, start, step)
 
     knobs, values = jax.vmap(best)(candidates, kinds)
     top = values.argmax()
@@ -165,12 +161,12 @@ def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet,
 STAR = ((0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
 
 
-def _climb(value, clipped, start: Knobs, step, searches: int) -> tuple[Knobs, jax.Array]:
+def _climb(value, clipped, start: Knobs, step) -> tuple[Knobs, jax.Array]:
     """Maximise over two knobs: a star of points and the top of the parabolas through the last star; the step adapts."""
     star = jnp.array(STAR)
 
-    def refined(_, state):
-        knobs, step, leap, _ = state
+    def refined(state):
+        knobs, step, leap, _, n = state
         points = Knobs(*(jnp.append(a + step * arm, b) for a, arm, b in zip(knobs, star.T, leap, strict=True)))
         points = clipped(points)
         values = jax.vmap(value)(points)
@@ -179,9 +175,7 @@ def _climb(value, clipped, start: Knobs, step, searches: int) -> tuple[Knobs, ja
         top = values.argmax()
         narrow = (jnp.abs(move) < step).all() | (top == 0)
         leap = Knobs(knobs.log_kappa + move[0], knobs.log_surplus + move[1])
-        return jax.tree.map(lambda a: a[top], points), jnp.where(narrow, step * 0.4, step), leap, values[top]
+        return jax.tree.map(lambda a: a[top], points), jnp.where(narrow, step * 0.4, step), leap, values[top], n + 1
 
-    step = jnp.asarray(step, float)
-    knobs, _, _, best = jax.lax.fori_loop(0, searches, refined, (start, step, start, jnp.zeros_like(step)))
-    return knobs, best
-
+    start = start, jnp.asarray(step, float), start, value(clipped(start)), 0
+    return jax.lax.while_loop(lambda s: (s[1] > FINE) & (s[4] < SEARCHES), refined, start)[0::3]

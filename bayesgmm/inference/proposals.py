@@ -83,22 +83,36 @@ class Clusterings:
         return labels
 
 
-def halves(share: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
-    """Rows (N,) beyond the plane through the mean of a component with ``share`` (N,) of each row, across its longest axis."""
-    centred = rows - share @ rows / max(share.sum(), 1e-300)
-    axis = np.linalg.eigh((centred * share[:, None]).T @ centred)[1][:, -1]
-    beyond = centred @ axis > 0
-    return beyond if min(share[beyond].sum(), share[~beyond].sum()) >= 1 else None
+def along(share: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows (N,) beyond the mean of a component, with ``share`` (N,) of each row, along its longest axis."""
+    centred, _, axes = _axes(share, rows)
+    return centred @ axes[:, -1] > 0
 
 
-def split_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.ndarray) -> Iterator[np.ndarray]:
-    """One component more: each of the heaviest in turn divided in two."""
+def outer(share: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows (N,) of the outer half of a component, by Mahalanobis distance: parts of two that differ in size rather than in place."""
+    centred, values, axes = _axes(share, rows)
+    distance = ((centred @ axes) ** 2 / np.maximum(values, 1e-9 * max(values[-1], 1e-300))).sum(1)
+    order = np.argsort(distance, kind="stable")
+    return distance > distance[order[np.searchsorted(np.cumsum(share[order]), share.sum() / 2)]]
+
+
+def _axes(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows about the mean of a component, and the variances and axes of its covariance."""
+    total = max(share.sum(), 1e-300)
+    centred = rows - share @ rows / total
+    return centred, *np.linalg.eigh((centred * share[:, None]).T @ centred / total)
+
+
+def split_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.ndarray, ways=(along, outer)) -> Iterator[np.ndarray]:
+    """One component more: each of the heaviest in turn divided in two, in each of some ways."""
     for k in np.argsort(-(weight @ resp[:, :n_alive]), kind="stable"):
-        beyond = halves(weight * resp[:, k], rows)
-        if beyond is not None:
-            divided = resp.copy()
-            divided[beyond, n_alive], divided[beyond, k] = resp[beyond, k], 0
-            yield divided
+        share = weight * resp[:, k]
+        for part in (way(share, rows) for way in ways if share.sum() >= 2):
+            if min(share[part].sum(), share[~part].sum()) >= 1:
+                divided = resp.copy()
+                divided[part, n_alive], divided[part, k] = resp[part, k], 0
+                yield divided
 
 
 def overlapping_pairs(own: np.ndarray, weight: np.ndarray) -> list[tuple[int, int]]:
@@ -130,10 +144,10 @@ def merge_starts(resp: np.ndarray, n_alive: int, weight: np.ndarray, n_merges: i
 
 
 def split_merge_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.ndarray, n_merges: int) -> Iterator[np.ndarray]:
-    """As many components: an overlapping pair made one and another component divided, pairs and heaviest components in turn."""
+    """As many components: an overlapping pair made one and the outer half of a component taken off, pairs and heaviest in turn."""
     pairs = overlapping_pairs(resp[:, :n_alive], weight)[:n_merges]
     smaller = [merged(resp, a, b, n_alive) for a, b in pairs]
-    for starts in zip(*(split_starts(one, n_alive - 1, rows, weight) for one in smaller), strict=False):
+    for starts in zip(*(split_starts(one, n_alive - 1, rows, weight, (outer,)) for one in smaller), strict=False):
         yield from starts
 
 

@@ -41,11 +41,14 @@ NEAR = 60.0
 BELOW, ABOVE = 3, 2
 """Numbers of components below and above the best one that are searched backwards."""
 
-BEYOND = 2
-"""Numbers of components above the best one at which components are rearranged."""
+PROMISING = 30.0
+"""Nats below the best within which the components of a fit are rearranged."""
 
-REARRANGEMENTS = 4
-"""Rounds of rearrangement of one cell."""
+FEWEST = 3
+"""Components of the smallest fit that can be rearranged."""
+
+REARRANGEMENTS, BATCHES, MERGES, LONGER = 6, 2, 6, 20
+"""Most rearrangements of one cell that help, batches of starts tried for each, pairs merged, and passes of a short run of them."""
 
 ROUGH = 1.0
 """Nats gained in a round below which a cell is left, until it turns out to matter."""
@@ -62,7 +65,7 @@ IRRELEVANT = 20.0
 SAMPLE = 2500
 """Rows on which starts are compared; long runs see all rows."""
 
-HEAVIER = 3.0
+HEAVIER = 5.0
 """Nats that a start may lie below the known fit after a short run and still be followed."""
 
 Key = tuple[str, int]
@@ -194,17 +197,24 @@ class Sweep:
                     self._improve(name, k, self._neighbours(name, k))
 
     def _rearrange(self) -> None:
-        """Merge and split at once, at and above the best number of components, as long as that helps."""
-        top, near = self.best(), self._near()
-        for k in range(max(top[1] - 1, 3), top[1] + BEYOND + 1):
-            for name in near:
-                rounds = 0
-                while (name, k) in self.cells and rounds < REARRANGEMENTS:
-                    self.notify(k, name)
-                    before = self.cells[name, k]
-                    starts = split_merge_starts(fitted(before.resp, k), k, self.rows, self.weight, 4)
-                    self._improve(name, k, [("split and merge", resp) for resp in islice(starts, self.n_starts - 1)])
-                    rounds = rounds + 1 if self.cells[name, k] is not before else REARRANGEMENTS
+        """Merge and split at once where a fit is near the best, as long as that helps."""
+        for name, k in sorted(self.cells, key=lambda key: key[1]):
+            if k >= FEWEST and self.score((name, k)) > self.score(self.best()) - PROMISING:
+                self.notify(k, name)
+                for _ in range(REARRANGEMENTS):
+                    if not self._rearranged(name, k):
+                        break
+
+    def _rearranged(self, name: str, k: int) -> bool:
+        """Whether one of the rearrangements of a cell improves it."""
+        before = self.cells[name, k]
+        found, size = split_merge_starts(fitted(before.resp, k), k, self.rows, self.weight, MERGES), self.n_starts - 1
+        starts = [("split and merge", resp) for resp in islice(found, BATCHES * size)]
+        for i in range(0, len(starts), size):
+            self._improve(name, k, starts[i : i + size], LONGER)
+            if self.cells[name, k].bound > before.bound + SAME:
+                return True
+        return False
 
     def _starts(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
         """Responsibilities to start from, with the kind of each."""
@@ -233,14 +243,14 @@ class Sweep:
             found += [("merge or delete", resp) for resp in merges]
         return found
 
-    def _improve(self, name: str, k: int, starts: list[tuple[str, np.ndarray]]) -> None:
+    def _improve(self, name: str, k: int, starts: list[tuple[str, np.ndarray]], limit: int = SHORT) -> None:
         """Short runs of the starts, long runs of the best; the cell keeps the best it ever had."""
         if not starts:
             return
         known = self.cells.get((name, k))
         if known is not None:
             starts = [*starts[: self.n_starts - 1], ("itself", known.resp)]
-        runs, chosen = self._finalists(name, k, starts, known is not None)
+        runs, chosen = self._finalists(name, k, starts, known is not None, limit)
         if not chosen:
             return
         result = self._followed(name, k, runs.take(np.array(chosen)))
@@ -269,12 +279,12 @@ class Sweep:
         known = next((self.cells[name, m].run.knobs for m in (k, k - 1) if m > 1 and (name, m) in self.cells), None)
         return jax.tree.map(lambda a: jnp.asarray(a, float), known or first_knobs(self.rows.shape[1]))
 
-    def _finalists(self, name: str, k: int, starts: list, against: bool) -> tuple[Runs, list[int]]:
+    def _finalists(self, name: str, k: int, starts: list, against: bool, limit: int) -> tuple[Runs, list[int]]:
         """Short runs, and the places of those to follow: the best, and the next that looks like another optimum.
 
         With ``against`` the last start is the known fit, and only starts that come near it without falling back to it are followed.
         """
-        runs = self._short(name, k, starts)
+        runs = self._short(name, k, starts, limit)
         values = np.where(np.isfinite(runs.bound), runs.bound, -np.inf) - np.where(runs.usable, 0, 1e12)
         values = values[: len(starts)]
         if against:
