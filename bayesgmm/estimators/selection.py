@@ -13,7 +13,6 @@ from bayesgmm.analysis.selection import (
     CRITERIA,
     Table,
     bayesian_columns,
-    bnb,
     chosen_row,
     likelihood_columns,
     likelihood_fits,
@@ -23,28 +22,26 @@ from bayesgmm.analysis.selection import (
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import FlatWeights
 from bayesgmm.estimators.base import in_float64
-from bayesgmm.estimators.bayesian import BayesianGaussianMixture, make_prior
+from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.mixture import MixtureEstimator, store
+from bayesgmm.estimators.selection_options import (
+    likelihood_frame,
+    make_frames,
+    prior_name,
+    read_number_prior,
+    read_numbers,
+    read_structures,
+)
 from bayesgmm.estimators.training import COVARIANCE_TYPES, LONGEST, Training, read_training, settings_of
 from bayesgmm.inference.cache import make_room
 from bayesgmm.inference.cells import Frame, Runs
 from bayesgmm.inference.moves import compact
-from bayesgmm.inference.priors import flat_components
-from bayesgmm.inference.problem import prepare
 from bayesgmm.inference.restarts import advance, polish
 from bayesgmm.inference.sweep import Key, Sweep
 from bayesgmm.progress import Progress
 from bayesgmm.report import verdict as words
-from bayesgmm.validation import brief, check_number, check_option, check_seed
-
-SIMPLEST_FIRST = ("tied_spherical", "spherical", "tied_diag", "diag", "tied", "full")
-
-ROWS_EACH = 5
-"""Rows for each component below which a number of components is not tried."""
-
-PRIORS = ("hierarchical", "fixed")
-HYPERPARAMETERS = ("weight_concentration_prior", "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior")
+from bayesgmm.validation import check_number, check_option, check_seed
 
 
 @dataclasses.dataclass
@@ -183,12 +180,12 @@ def select(
     check_option("criterion", criterion, CRITERIA)
     check_number("n_init", n_init, 1, high=LONGEST, integer=True)
     training = read_training(X, sample_weight, 1, "n_components")
-    numbers, notes = _numbers(n_components, float(training.weight.sum()))
-    names, same = _structures(covariance_type, training.values.shape[1])
-    probability = _number_prior(n_components_prior)
+    numbers, notes = read_numbers(n_components, float(training.weight.sum()))
+    names, same = read_structures(covariance_type, training.values.shape[1])
+    probability = read_number_prior(n_components_prior)
     make_room()
-    frames = _frames(names, training, prior, CRITERIA[criterion].bayesian)
-    job = _Job(training, frames, criterion, _prior_name(prior), notes + same, random_state, probability)
+    frames = make_frames(names, training, prior, CRITERIA[criterion].bayesian)
+    job = _Job(training, frames, criterion, prior_name(prior), notes + same, random_state, probability)
     with Progress(verbose) as tell:
         return job.run(numbers, int(n_init), tell)
 
@@ -236,7 +233,7 @@ class _Job:
         return self._parameters(name, k) / 2 * np.log(self.training.weight.sum())
 
     def _table(self, sweep: Sweep, bayesian: bool) -> tuple[Table, dict[Key, Runs]]:
-        flat = {name: _likelihood(name, frame) for name, frame in sweep.frames.items()}
+        flat = {name: likelihood_frame(name, frame) for name, frame in sweep.frames.items()}
         fits = likelihood_fits(sweep, flat) if bayesian else {key: cell.run for key, cell in sweep.cells.items()}
         parameters = {key: self._parameters(*key) for key in sweep.cells}
         columns = {key: likelihood_columns(runs, flat[key[0]], key, parameters[key]) for key, runs in fits.items()}
@@ -254,7 +251,7 @@ class _Job:
             model: Any = _bayesian(name, k, prior, problem, self.random_state)
         else:
             model = GaussianMixture(k, covariance_type=name, random_state=self.random_state)
-            prior = Mixture(FlatWeights(k), _likelihood(name, sweep.frames[name]).law)
+            prior = Mixture(FlatWeights(k), likelihood_frame(name, sweep.frames[name]).law)
         settings = settings_of(model)
         fit = polish(advance(prior, posterior, problem, settings, settings.max_steps), problem, settings)
         fit.start_bounds = (fit.bound,) * sweep.n_starts
@@ -262,12 +259,6 @@ class _Job:
         if likelihood is not None:
             model._report_collapse(compact(fit), problem)
         return model
-
-
-def _likelihood(name: str, frame: Frame) -> Frame:
-    """The same rows for maximum likelihood."""
-    structure, tied = COVARIANCE_TYPES[name]
-    return dataclasses.replace(frame, law=flat_components(structure, tied, GaussianMixture().reg_covar))
 
 
 def _bayesian(name: str, k: int, prior: Mixture, problem, random_state) -> BayesianGaussianMixture:
@@ -285,75 +276,3 @@ def _bayesian(name: str, k: int, prior: Mixture, problem, random_state) -> Bayes
         random_state=random_state,
         prune=False,
     )
-
-
-def _numbers(n_components: int | Iterable[int], n_rows: float) -> tuple[list[int], list[str]]:
-    """Numbers of components to try, and what is said of those that are not."""
-    given = [n_components] if isinstance(n_components, (int, np.integer)) else n_components
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ValueError(f"n_components must be a whole number or several of them; got {brief(n_components)}.")
-    numbers = sorted({int(check_number("n_components", k, 1, integer=True)) for k in given})
-    if not numbers:
-        raise ValueError("n_components must name at least one number of components; got none.")
-    tried = [k for k in numbers if k == 1 or k * ROWS_EACH <= n_rows]
-    if not tried:
-        raise ValueError(f"n_components: {numbers[0]} components need at least {numbers[0] * ROWS_EACH} rows; X has {n_rows:g}.")
-    left = [k for k in numbers if k not in tried]
-    return tried, [f"More than {tried[-1]} components were not tried: fewer than {ROWS_EACH} rows for each."] if left else []
-
-
-def _structures(covariance_type: str | Sequence[str], n_features: int) -> tuple[list[str], list[str]]:
-    """Structures, the simplest first; in one dimension only those that differ."""
-    given = [covariance_type] if isinstance(covariance_type, str) else list(covariance_type)
-    for name in given:
-        check_option("covariance_type", name, COVARIANCE_TYPES)
-    if not given:
-        raise ValueError(f"covariance_type must name at least one of {', '.join(map(repr, COVARIANCE_TYPES))}; got none.")
-    if n_features > 1:
-        return sorted(set(given), key=SIMPLEST_FIRST.index), []
-    kept = {COVARIANCE_TYPES[name][1]: name for name in reversed(given)}
-    names = sorted(kept.values(), key=SIMPLEST_FIRST.index)
-    return names, ["With one column, structures differ only in whether the variance is shared."] if len(set(given)) > len(names) else []
-
-
-def _number_prior(given) -> Callable[[int], float]:
-    """Prior probability of a number of components, up to a factor."""
-    if isinstance(given, Mapping):
-        return lambda k: float(check_number(f"n_components_prior[{k}]", given.get(k, 0.0), 0))
-    if callable(given):
-        return lambda k: float(check_number(f"n_components_prior({k})", given(k), 0))
-    check_option("n_components_prior", given, ("uniform", "bnb"))
-    return (lambda k: 1.0) if given == "uniform" else bnb
-
-
-def _prior_name(prior) -> str:
-    return prior if isinstance(prior, str) else "given"
-
-
-def _frames(names: list[str], training: Training, prior, bayesian: bool) -> dict[str, Frame]:
-    """The rows in the coordinates of every structure, with the law of its components."""
-    if isinstance(prior, Mapping):
-        for name in prior:
-            check_option("A hyperparameter in prior", name, HYPERPARAMETERS)
-    else:
-        check_option("prior", prior, PRIORS)
-    values, weight = training.used()
-    problems = {s: prepare(values, weight, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
-    frames = {}
-    for name in names:
-        structure, tied = COVARIANCE_TYPES[name]
-        frame = Frame(problems[structure], tied)
-        if not bayesian:
-            frame = _likelihood(name, frame)
-        elif prior != "hierarchical":
-            frame = _with_prior(name, frame, prior if isinstance(prior, Mapping) else {})
-        frames[name] = frame
-    return frames
-
-
-def _with_prior(name: str, frame: Frame, hyperparameters: Mapping[str, Any]) -> Frame:
-    """The frame under the prior that `BayesianGaussianMixture` would have with these hyperparameters."""
-    options = {"weight_concentration_prior": 1.0, **hyperparameters}
-    concentration = check_number("weight_concentration_prior", options["weight_concentration_prior"], 0, strict=True)
-    model = BayesianGaussianMixture(covariance_type=name, weight_concentration_prior_type="dirichlet_distribution", prune=False, **options)
-    return dataclasses.replace(frame, law=make_prior(model, frame.problem).components, concentration=float(concentration))
