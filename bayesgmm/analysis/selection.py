@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis import criteria
+from bayesgmm.analysis.completed import exact_icl
 from bayesgmm.analysis.evidence import OCCUPIED, multiplicity, response
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet
@@ -44,6 +45,7 @@ class Criterion(NamedTuple):
 CRITERIA: dict[str, Criterion] = {
     "evidence": Criterion("log evidence (larger is better)", 1, True),
     "elbo": Criterion("ELBO (larger is better)", 1, True),
+    "icl_exact": Criterion("exact ICL (larger is better)", 1, True),
     "bic": Criterion("BIC (smaller is better)", -1, False),
     "aic": Criterion("AIC (smaller is better)", -1, False),
     "aicc": Criterion("AICc (smaller is better)", -1, False),
@@ -115,10 +117,12 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
     limit = sweep.score(sweep.best()) - RELEVANT
 
     def one(key: Key) -> dict[str, float]:
-        cell, problem = sweep.cells[key], sweep.frames[key[0]].problem
+        cell, frame = sweep.cells[key], sweep.frames[key[0]]
+        problem = frame.problem
         counts = np.asarray(cell.run.stats.counts)[: key[1]]
         copies = multiplicity(Dirichlet(np.asarray(cell.run.prior.weights.concentration)[: key[1]]), counts)
         matters = sweep.score(key) > limit
+        labelled = float(exact_icl(cell.run.prior, cell.run.posterior, problem.x, problem.weight)) - frame.log_jacobian
         overlap, contraction = response(_occupied(cell.run), problem.x, problem.weight) if matters else (0.0, np.nan)
         return {
             "elbo": cell.elbo,
@@ -127,6 +131,7 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
             "response": overlap,
             "contraction": contraction,
             "evidence": cell.bound + copies + overlap,
+            "icl_exact": labelled - float(cell.run.price),
         }
 
     return {key: one(key) for key in sweep.cells}
@@ -146,7 +151,7 @@ def make_table(sweep: Sweep, parameters: dict[Key, int], bayesian: dict, likelih
     keys = sorted(sweep.cells, key=lambda key: (list(sweep.frames).index(key[0]), key[1]))
     table = Table(covariance_type=np.array([k[0] for k in keys], object), n_components=np.array([k[1] for k in keys]))
     table["n_parameters"] = np.array([parameters[key] for key in keys])
-    names = ("elbo", "price", "multiplicity", "response", "contraction", "evidence")
+    names = ("elbo", "price", "multiplicity", "response", "contraction", "evidence", "icl_exact")
     table.update(_columns(names, keys, bayesian))
     table.update(_columns(("log_likelihood", "bic", "aic", "aicc", "icl", "icl_soft", "entropy"), keys, likelihood))
     one = {key[0]: value for key, value in zip(keys, table["log_likelihood"], strict=True) if key[1] == 1}
