@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis.held_out import folds
 from bayesgmm.analysis.selection import bnb
+from bayesgmm.core.structures import Structure
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture, make_prior
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.training import COVARIANCE_TYPES, Training
 from bayesgmm.inference.cells import Frame
 from bayesgmm.inference.priors import flat_components
-from bayesgmm.inference.problem import prepare
-from bayesgmm.validation import brief, check_number, check_option
+from bayesgmm.inference.problem import Problem, prepare
+from bayesgmm.validation import brief, check_number, check_option, check_spread
 
 SIMPLEST_FIRST = ("tied_spherical", "spherical", "tied_diag", "diag", "tied", "full")
 
@@ -65,30 +67,63 @@ def read_number_prior(given) -> Callable[[int], float]:
     return (lambda k: 1.0) if given == "uniform" else bnb
 
 
-def prior_name(prior) -> str:
-    """What the prior is called in the verdict."""
-    return prior if isinstance(prior, str) else "given"
+def read_priors(prior: Any, bayesian: bool) -> tuple[dict[str, Any], list[str]]:
+    """Priors by what the table calls them, and what is said of them; for maximum likelihood a single one, ``none``."""
+    single = isinstance(prior, (str, Mapping)) or not isinstance(prior, Iterable)
+    given = [prior] if single else list(prior)
+    if not given:
+        raise ValueError("prior must name at least one prior; got none.")
+    own = [one for one in given if isinstance(one, Mapping)]
+    named: dict[str, Any] = {}
+    for one in given:
+        label = _prior_label(one, own)
+        if label in named:
+            raise ValueError(f"prior names {label!r} twice.")
+        named[label] = one
+    if not bayesian:
+        return {"none": None}, ["Maximum-likelihood fits have no prior: those given make no difference."] if len(given) > 1 else []
+    return named, [f"Prior {label!r}: {_brief_options(one)}." for label, one in named.items() if len(own) > 1 and isinstance(one, Mapping)]
 
 
-def make_frames(names: list[str], training: Training, prior, bayesian: bool) -> dict[str, Frame]:
-    """The rows in the coordinates of every structure, with the law of its components."""
-    if isinstance(prior, Mapping):
-        for name in prior:
-            check_option("A hyperparameter in prior", name, HYPERPARAMETERS)
-    else:
-        check_option("prior", prior, PRIORS)
+def _prior_label(one: Any, own: list[Mapping]) -> str:
+    """The prior's word, or ``given``, with a number where there are several of the user's own."""
+    if not isinstance(one, Mapping):
+        return check_option("prior", one, PRIORS)
+    for name in one:
+        check_option("A hyperparameter in prior", name, HYPERPARAMETERS)
+    return "given" if len(own) == 1 else f"given {next(i for i, other in enumerate(own) if other is one) + 1}"
+
+
+def _brief_options(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {brief(value)}" for name, value in options.items()) or "all at their defaults"
+
+
+def make_problems(names: list[str], values: np.ndarray, weight: np.ndarray) -> dict[Structure, Problem]:
+    """Rows (N, D) with weights (N,) in the coordinates of every structure."""
+    return {s: prepare(values, weight, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
+
+
+def make_frames(names: list[str], problems: dict[Structure, Problem], prior: Any) -> dict[str, Frame]:
+    """What the fits of every structure share: the rows, and the law of the components under a prior; None is maximum likelihood."""
+    frames = {name: Frame(problems[COVARIANCE_TYPES[name][0]], COVARIANCE_TYPES[name][1]) for name in names}
+    if prior == "hierarchical":
+        return frames
+    if prior is None:
+        return {name: likelihood_frame(name, frame) for name, frame in frames.items()}
+    hyperparameters = prior if isinstance(prior, Mapping) else {}
+    return {name: _with_prior(name, frame, hyperparameters) for name, frame in frames.items()}
+
+
+def make_folds(n_folds: Any, training: Training, seed: int) -> np.ndarray:
+    """Fold (N,) of each row that counts; without any one fold the rows must still differ in every column."""
     values, weight = training.used()
-    problems = {s: prepare(values, weight, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
-    frames = {}
-    for name in names:
-        structure, tied = COVARIANCE_TYPES[name]
-        frame = Frame(problems[structure], tied)
-        if not bayesian:
-            frame = likelihood_frame(name, frame)
-        elif prior != "hierarchical":
-            frame = _with_prior(name, frame, prior if isinstance(prior, Mapping) else {})
-        frames[name] = frame
-    return frames
+    check_number("n_folds", n_folds, 2, integer=True)
+    if n_folds > len(values):
+        raise ValueError(f"n_folds = {n_folds} is more than the {len(values)} rows of X.")
+    fold = folds(len(values), int(n_folds), seed)
+    for i in range(n_folds):
+        check_spread(values, np.where(fold == i, 0.0, weight), training.names, data=f"X without fold {i + 1} of {n_folds}")
+    return fold
 
 
 def _with_prior(name: str, frame: Frame, hyperparameters: Mapping[str, Any]) -> Frame:
