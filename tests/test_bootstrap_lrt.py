@@ -33,7 +33,7 @@ def mixture(name: str, tied: bool) -> Mixture:
     return Mixture(PointWeights(jnp.array([0.7, 0.3, 0.0])), Gaussian(means, jnp.asarray(packed), structure))
 
 
-@pytest.mark.parametrize(("name", "tied"), [("full", False), ("full", True), ("diag", False), ("spherical", True)])
+@pytest.mark.parametrize(("name", "tied"), [("full", True), ("diag", False), ("spherical", False)])
 def test_draws_have_the_moments_of_the_mixture(name, tied, x64):
     point = mixture(name, tied)
     x = np.asarray(draw(jax.random.key(0), point, 40_000))
@@ -62,7 +62,7 @@ def test_starts_are_responsibilities_of_one_component_more(x64):
 
 @pytest.fixture(scope="module")
 def tested():
-    return bg.bootstrap_lrt(X, n_bootstrap=59, verbose=False)
+    return bg.bootstrap_lrt(X, n_bootstrap=39, verbose=False)
 
 
 def test_diabetes_has_three_components(tested):
@@ -72,7 +72,7 @@ def test_diabetes_has_three_components(tested):
     """
     t = tested.table
     assert tested.n_components == 3 and list(t["n_components"]) == [1, 2, 3]
-    assert (t["p_value"][:2] == 1 / 60).all() and t["p_value"][2] > 0.05
+    assert (t["p_value"][:2] == 1 / 40).all() and t["p_value"][2] > 0.05
     np.testing.assert_allclose(t["statistic"], 2 * (t["log_likelihood_next"] - t["log_likelihood"]), atol=0.02)
     assert t["log_likelihood"][1] > -2545.83 + 369.985 / 2 - 0.02 and t["log_likelihood"][2] >= -2295.118
     one = -len(X) / 2 * (3 * np.log(2 * np.pi) + np.linalg.slogdet(np.cov(X.T, bias=True))[1] + 3)
@@ -82,17 +82,17 @@ def test_diabetes_has_three_components(tested):
 def test_p_values_count_the_sets_drawn(tested):
     for i, k in enumerate(tested.table["n_components"]):
         drawn = tested.samples[k]
-        assert len(drawn) == 59 and (drawn >= 0).all() and drawn.std() > 1
-        assert tested.table["p_value"][i] == (1 + (drawn >= tested.table["statistic"][i]).sum()) / 60
+        assert len(drawn) == 39 and (drawn >= 0).all() and drawn.std() > 1
+        assert tested.table["p_value"][i] == (1 + (drawn >= tested.table["statistic"][i]).sum()) / 40
 
 
 def test_the_text_and_the_picture(tested):
     lines = str(tested).splitlines()
-    assert lines[0] == "3 components, full covariances (bootstrap likelihood-ratio test at level 0.05, 59 sets drawn)."
+    assert lines[0] == "3 components, full covariances (bootstrap likelihood-ratio test at level 0.05, 39 sets drawn)."
     assert lines[2].split()[:2] == ["K", "against"] and lines[3].split()[:2] == ["1", "2"] and len(lines) == 6
     axes = tested.plot()
     assert axes.get_xlabel() == "likelihood-ratio statistic, 3 against 4 components"
-    assert axes.lines[0].get_xdata()[0] == tested.table["statistic"][2] and sum(p.get_height() for p in axes.patches) == 59
+    assert axes.lines[0].get_xdata()[0] == tested.table["statistic"][2] and sum(p.get_height() for p in axes.patches) == 39
     assert "1 against 2" in plot_bootstrap_lrt(tested, 1).get_xlabel()
     with pytest.raises(ValueError, match="one of those tested, 1, 2, 3; got 4"):
         tested.plot(4)
@@ -100,7 +100,7 @@ def test_the_text_and_the_picture(tested):
 
 
 def test_the_same_seed_gives_the_same_answer(tested):
-    again = bg.bootstrap_lrt(X, n_bootstrap=59, max_components=1, verbose=False)
+    again = bg.bootstrap_lrt(X, n_bootstrap=39, max_components=1, verbose=False)
     np.testing.assert_array_equal(again.samples[1], tested.samples[1])
     assert again.n_components == 2 and "raise max_components" in str(again)
     assert list(again.table.to_pandas().columns) == ["n_components", "log_likelihood", "log_likelihood_next", "statistic", "p_value"]
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_answer(tested):
 
 def test_one_group_stays_one(capsys):
     x = np.random.default_rng(0).normal(size=(145, 3))
-    found = bg.bootstrap_lrt(x, n_bootstrap=59, verbose=True)
+    found = bg.bootstrap_lrt(x, n_bootstrap=39, verbose=True)
     assert found.n_components == 1 and found.table["p_value"][0] > 0.05 and found.table["statistic"][0] > 0
     assert "bootstrap_lrt: 1 against 2 components" in capsys.readouterr().err
 
@@ -123,10 +123,10 @@ def one_pass(x, weights, means, covariances) -> float:
 
 
 def test_its_fits_are_maxima_of_the_likelihood(x64):
-    """The data come first: their fit with 2 components has the likelihood stated, by the text-book formula, and one more pass leaves it there."""
+    """The data come first: the text-book formula gives their fit the likelihood stated, and one more pass adds next to nothing."""
     problems = make_problems(["full"], X, np.ones(len(X)))
     frame = make_frames(["full"], problems, None)["full"]
-    fits = compare(frame, one_component(frame), 1, jax.random.key(0), 59, 5)
+    fits = compare(frame, one_component(frame), 1, jax.random.key(0), 39, 5)
     best = frame.problem.coordinates.mixture_outward(jax.tree.map(lambda a: jnp.asarray(a[0]), fits.best))
     weights, components = np.asarray(best.weights.weights)[:2], best.components
     value = gaussian_mixture_log_likelihood(X, weights, np.asarray(components.mean)[:2], np.asarray(components.covariance)[:2])
