@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis import criteria
+from bayesgmm.analysis.completed import exact_icl
 from bayesgmm.analysis.evidence import OCCUPIED, multiplicity, response
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet
@@ -44,6 +45,8 @@ class Criterion(NamedTuple):
 CRITERIA: dict[str, Criterion] = {
     "evidence": Criterion("log evidence (larger is better)", 1, True),
     "elbo": Criterion("ELBO (larger is better)", 1, True),
+    "icl_exact": Criterion("exact ICL (larger is better)", 1, True),
+    "held_out": Criterion("held-out density (log, total, larger is better)", 1, True),
     "bic": Criterion("BIC (smaller is better)", -1, False),
     "aic": Criterion("AIC (smaller is better)", -1, False),
     "aicc": Criterion("AICc (smaller is better)", -1, False),
@@ -115,10 +118,12 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
     limit = sweep.score(sweep.best()) - RELEVANT
 
     def one(key: Key) -> dict[str, float]:
-        cell, problem = sweep.cells[key], sweep.frames[key[0]].problem
+        cell, frame = sweep.cells[key], sweep.frames[key[0]]
+        problem = frame.problem
         counts = np.asarray(cell.run.stats.counts)[: key[1]]
         copies = multiplicity(Dirichlet(np.asarray(cell.run.prior.weights.concentration)[: key[1]]), counts)
         matters = sweep.score(key) > limit
+        labelled = float(exact_icl(cell.run.prior, cell.run.posterior, problem.x, problem.weight)) - frame.log_jacobian
         even = key[1] + key[1] % 2 if len(sweep.widths) > 1 else sweep.widths[0]
         overlap, contraction = response(_occupied(cell.run, even), problem.x, problem.weight) if matters else (0.0, np.nan)
         return {
@@ -128,6 +133,7 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
             "response": overlap,
             "contraction": contraction,
             "evidence": cell.bound + copies + overlap,
+            "icl_exact": labelled - float(cell.run.price),
         }
 
     return {key: one(key) for key in sweep.cells}
@@ -140,24 +146,45 @@ def _occupied(run: Runs, width: int) -> Mixture:
     return Mixture(Dirichlet(jnp.where(run.stats.counts[first] > OCCUPIED, fewer.weights.concentration, 0)), fewer.components)
 
 
-def make_table(sweep: Sweep, parameters: dict[Key, int], bayesian: dict, likelihood: dict, prior: Callable[[int], float]) -> Table:
-    """All columns, a row for each cell in the order of structure and number of components.
-
-    ``prior`` is the prior probability of a number of components, up to a factor.
-    """
-    keys = sorted(sweep.cells, key=lambda key: (list(sweep.frames).index(key[0]), key[1]))
+def make_table(sweep: Sweep, prior: str, parameters: dict[Key, int], bayesian: dict, likelihood: dict) -> Table:
+    """Columns of the fits under one prior, a row for each cell in the order of structure and number of components."""
+    keys = ordered(sweep)
     table = Table(covariance_type=np.array([k[0] for k in keys], object), n_components=np.array([k[1] for k in keys]))
+    table["prior"] = np.full(len(keys), prior, object)
     table["n_parameters"] = np.array([parameters[key] for key in keys])
-    names = ("elbo", "price", "multiplicity", "response", "contraction", "evidence")
+    names = ("elbo", "price", "multiplicity", "response", "contraction", "evidence", "icl_exact")
     table.update(_columns(names, keys, bayesian))
     table.update(_columns(("log_likelihood", "bic", "aic", "aicc", "icl", "icl_soft", "entropy"), keys, likelihood))
     one = {key[0]: value for key, value in zip(keys, table["log_likelihood"], strict=True) if key[1] == 1}
     rows = zip(table["log_likelihood"], keys, table["entropy"], strict=True)
     table["nec"] = np.array([criteria.nec(v, one.get(key[0], np.nan), e, key[1]) if np.isfinite(v) else np.nan for v, key, e in rows])
     table["slope"] = criteria.slope_heuristic(table["log_likelihood"], table["n_parameters"])
-    table["probability"] = _probabilities(table["evidence"], np.array([prior(key[1]) for key in keys]))
     table["start"] = np.array([sweep.cells[key].source for key in keys], object)
     table["moves"] = np.array(["; ".join(sweep.cells[key].moves) for key in keys], object)
+    return table
+
+
+def ordered(sweep: Sweep) -> list[Key]:
+    """Cells in the order of the table."""
+    return sorted(sweep.cells, key=lambda key: (list(sweep.frames).index(key[0]), key[1]))
+
+
+def combined(tables: list[Table], held_out: dict[str, np.ndarray], number_prior: Callable[[int], float]) -> Table:
+    """One table of the fits under all priors, with the posterior probability of every model.
+
+    Parameters
+    ----------
+    tables : list of Table
+        One for each prior; all priors are equally probable.
+    held_out : dict
+        Columns of cross-validation for all rows; empty where it was not asked for.
+    number_prior : callable
+        Prior probability of a number of components, up to a factor.
+    """
+    table = Table({name: np.concatenate([one[name] for one in tables]) for name in tables[0]})
+    nothing = np.full(table.n_rows, np.nan)
+    table.update({name: held_out.get(name, nothing) for name in ("held_out", "held_out_se", "held_out_se_difference")})
+    table["probability"] = _probabilities(table["evidence"], np.array([number_prior(int(k)) for k in table["n_components"]]))
     return table
 
 
@@ -166,7 +193,7 @@ def _columns(names, keys: list[Key], values: dict[Key, dict[str, float]]) -> dic
 
 
 def _probabilities(evidence: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Posterior probability (M,) of every model; structures are equally likely a priori for each number of components."""
+    """Posterior probability (M,) of every model; structures and priors are equally likely a priori for each number of components."""
     if not np.isfinite(evidence).any():
         return np.full(len(evidence), np.nan)
     scores = np.where(np.isfinite(evidence) & (prior > 0), evidence + np.log(np.where(prior > 0, prior, 1)), -np.inf)
@@ -183,8 +210,8 @@ def share_by(labels: np.ndarray, probability: np.ndarray) -> dict[Any, float]:
 def chosen_row(table: Table, criterion: str) -> int | None:
     """Row that a criterion chooses.
 
-    The evidence is averaged over structures: the number of components with the highest probability, then the best structure for it. The
-    others take the best single model.
+    The evidence is averaged over structures and priors: the number of components with the highest probability, then the best model with it.
+    The others take the best single model.
     """
     if criterion != "evidence" or not np.isfinite(table["probability"]).any():
         return table.best(criterion)

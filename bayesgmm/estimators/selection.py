@@ -8,43 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.analysis.criteria import n_parameters
-from bayesgmm.analysis.selection import (
-    CRITERIA,
-    Table,
-    bayesian_columns,
-    bnb,
-    chosen_row,
-    likelihood_columns,
-    likelihood_fits,
-    make_table,
-    share_by,
-)
-from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.weights import FlatWeights
+from bayesgmm.analysis.held_out import held_out_columns
+from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, combined, share_by
 from bayesgmm.estimators.base import in_float64
-from bayesgmm.estimators.bayesian import BayesianGaussianMixture, make_prior
-from bayesgmm.estimators.gaussian import GaussianMixture
-from bayesgmm.estimators.mixture import MixtureEstimator, store
-from bayesgmm.estimators.training import COVARIANCE_TYPES, LONGEST, Training, read_training, settings_of
+from bayesgmm.estimators.mixture import MixtureEstimator
+from bayesgmm.estimators.selection_options import (
+    make_folds,
+    make_frames,
+    make_problems,
+    read_number_prior,
+    read_numbers,
+    read_priors,
+    read_structures,
+)
+from bayesgmm.estimators.selection_search import Search
+from bayesgmm.estimators.training import LONGEST, read_training
 from bayesgmm.inference.cache import make_room
-from bayesgmm.inference.cells import Frame, Runs
-from bayesgmm.inference.moves import compact
-from bayesgmm.inference.priors import flat_components
-from bayesgmm.inference.problem import prepare
-from bayesgmm.inference.restarts import advance, polish
-from bayesgmm.inference.sweep import Key, Sweep
 from bayesgmm.progress import Progress
 from bayesgmm.report import verdict as words
-from bayesgmm.validation import brief, check_number, check_option, check_seed
-
-SIMPLEST_FIRST = ("tied_spherical", "spherical", "tied_diag", "diag", "tied", "full")
-
-ROWS_EACH = 5
-"""Rows for each component below which a number of components is not tried."""
-
-PRIORS = ("hierarchical", "fixed")
-HYPERPARAMETERS = ("weight_concentration_prior", "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior")
+from bayesgmm.validation import check_number, check_option, check_seed
 
 
 @dataclasses.dataclass
@@ -61,8 +43,6 @@ class Selection:
         The column that decided.
     row : int
         Row of ``table`` that was chosen.
-    prior : str
-        Prior of the variational fits.
     restart_agreement : float
         Share of the starts of the chosen model that reach its fit, to 0.1 nats.
     notes : list of str
@@ -73,7 +53,6 @@ class Selection:
     table: Table
     criterion: str
     row: int
-    prior: str
     restart_agreement: float
     notes: list[str]
 
@@ -88,19 +67,29 @@ class Selection:
         return str(self.table["covariance_type"][self.row])
 
     @property
+    def prior(self) -> str:
+        """The prior of the chosen model; "given" is the user's own, "none" maximum likelihood."""
+        return str(self.table["prior"][self.row])
+
+    @property
     def n_components_probability(self) -> dict[int, float]:
-        """Posterior probability of each number of components, averaged over structures; NaN without variational fits."""
+        """Posterior probability of each number of components, averaged over structures and priors; NaN without variational fits."""
         return share_by(self.table["n_components"], self.table["probability"])
 
     @property
     def covariance_type_probability(self) -> dict[str, float]:
-        """Posterior probability of each structure, averaged over numbers of components."""
+        """Posterior probability of each structure, averaged over numbers of components and priors."""
         return share_by(self.table["covariance_type"], self.table["probability"])
+
+    @property
+    def prior_probability(self) -> dict[str, float]:
+        """Posterior probability of each prior, all equally likely a priori, averaged over models."""
+        return share_by(self.table["prior"], self.table["probability"])
 
     @property
     def verdict(self) -> str:
         """What each criterion says, how sure the answer is, and where they disagree."""
-        return words.verdict(self.table, self.criterion, self.prior, self.restart_agreement, self.notes)
+        return words.verdict(self.table, self.criterion, self.restart_agreement, self.notes)
 
     def plot(self, criterion: str | None = None, ax: Any = None):
         """The criterion against the number of components; see `plots.plot_selection`."""
@@ -120,10 +109,11 @@ def select(
     n_components: int | Iterable[int] = range(1, 16),
     covariance_type: str | Sequence[str] = ("full", "tied", "diag", "spherical"),
     criterion: str = "evidence",
-    prior: str | Mapping[str, Any] = "hierarchical",
+    prior: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "hierarchical",
     *,
     n_components_prior: str | Mapping[int, float] | Callable[[int], float] = "uniform",
     n_init: int = 3,
+    n_folds: int = 5,
     sample_weight: Any = None,
     random_state: Any = 0,
     verbose: bool | None = None,
@@ -142,17 +132,19 @@ def select(
         after three numbers without a new best.
     covariance_type : str or sequence of str
         Of "full", "tied", "diag", "spherical", "tied_diag", "tied_spherical".
-    criterion : {"evidence", "elbo", "bic", "aic", "aicc", "icl", "icl_soft", "nec", "slope"}, default "evidence"
-        What decides. The first two compare variational fits; the table then has the criteria of EM started from them as well. The others
-        compare maximum-likelihood fits alone, for every combination.
-    prior : {"hierarchical", "fixed"} or dict, default "hierarchical"
+    criterion : {"evidence", "elbo", "icl_exact", "held_out", "bic", "aic", "aicc", "icl", "icl_soft", "nec", "slope"}, default "evidence"
+        What decides. The first four compare variational fits; the table then has the criteria of EM started from them as well. The others
+        compare maximum-likelihood fits alone, for every combination. "held_out" fits each model ``n_folds`` times more.
+    prior : {"hierarchical", "fixed"}, dict, or sequence of these, default "hierarchical"
         Prior of the variational fits: chosen by the data at a price; the default of `BayesianGaussianMixture`; or its hyperparameters, such
-        as ``{"mean_precision_prior": 0.1}``, the others at their defaults.
+        as ``{"mean_precision_prior": 0.1}``, the others at their defaults. Several are compared in one table, equally likely a priori.
     n_components_prior : {"uniform", "bnb"}, mapping or callable
         Prior probability of each number of components, up to a factor: equal, beta-negative-binomial (1, 4, 3) of the number less one, or
         your own. With it the evidences give the posterior of a mixture of finite mixtures.
     n_init : int, default 3
         Starts by k-means for each combination, besides those from Ward's clustering and from neighbouring models.
+    n_folds : int, default 5
+        Parts into which the rows are divided at random for ``criterion="held_out"``; each is predicted by fits to the others.
     sample_weight : array, shape (N,), optional
     random_state : int, numpy generator or None, default 0
     verbose : bool, optional
@@ -182,178 +174,43 @@ def select(
     """
     check_option("criterion", criterion, CRITERIA)
     check_number("n_init", n_init, 1, high=LONGEST, integer=True)
-    training = read_training(X, sample_weight, 1, "n_components")
-    numbers, notes = _numbers(n_components, float(training.weight.sum()))
-    names, same = _structures(covariance_type, training.values.shape[1])
-    probability = _number_prior(n_components_prior)
+    training, bayesian = read_training(X, sample_weight, 1, "n_components"), CRITERIA[criterion].bayesian
+    numbers, few = read_numbers(n_components, float(training.weight.sum()))
+    names, same = read_structures(covariance_type, training.values.shape[1])
+    priors, own = read_priors(prior, bayesian)
+    probability, seed = read_number_prior(n_components_prior), check_seed(random_state)
+    fold = make_folds(n_folds, training, seed) if criterion == "held_out" else None
     make_room()
-    frames = _frames(names, training, prior, CRITERIA[criterion].bayesian)
-    job = _Job(training, frames, criterion, _prior_name(prior), notes + same, random_state, probability)
+    problems = make_problems(names, *training.used())
+    searches = [Search(training, label, given, make_frames(names, problems, given)) for label, given in priors.items()]
     with Progress(verbose) as tell:
-        return job.run(numbers, int(n_init), tell)
-
-
-@dataclasses.dataclass
-class _Job:
-    """One call of `select`, its options checked."""
-
-    training: Training
-    frames: dict[str, Frame]
-    criterion: str
-    prior: str
-    notes: list[str]
-    random_state: Any
-    probability: Callable[[int], float]
-
-    def run(self, numbers: list[int], n_init: int, tell: Progress) -> Selection:
-        bayesian = CRITERIA[self.criterion].bayesian
-        charge = None if bayesian else self._bic_charge
-        seed = check_seed(self.random_state)
-
-        def notify(k: int, name: str) -> None:
-            tell(f"select: {k} of at most {numbers[-1]} components, {name.replace('_', ' ')} covariances ...")
-
-        sweep = Sweep(self.frames, numbers, seed, charge, bayesian, n_init, notify)
-        sweep.run()
+        for search in searches:
+            search.run(numbers, seed, int(n_init), _teller(tell, numbers[-1], search.prior if len(searches) > 1 else ""))
         tell("select: comparing ...")
-        table, likelihood = self._table(sweep, bayesian)
-        row = chosen_row(table, self.criterion)
-        if row is None:
-            raise ValueError(
-                f"No model could be judged by {self.criterion!r}: every fit collapsed. Try fewer components, or criterion='evidence'."
-            )
-        key = (str(table["covariance_type"][row]), int(table["n_components"][row]))
+        held_out = _held_out(searches, fold, tell) if fold is not None else {}
+        table = combined([search.table() for search in searches], held_out, probability)
         tell("select: finishing the best model ...")
-        best = self._estimator(sweep, key, likelihood if not bayesian else None)
-        return Selection(best, table, self.criterion, row, self.prior, sweep.agreement(key), self.notes)
-
-    def _parameters(self, name: str, k: int) -> int:
-        structure, tied = COVARIANCE_TYPES[name]
-        return n_parameters(structure, tied, k, self.training.values.shape[1])
-
-    def _bic_charge(self, name: str, k: int) -> float:
-        """Nats by which BIC lowers a log-likelihood: what the search by maximum likelihood aims at."""
-        return self._parameters(name, k) / 2 * np.log(self.training.weight.sum())
-
-    def _table(self, sweep: Sweep, bayesian: bool) -> tuple[Table, dict[Key, Runs]]:
-        flat = {name: _likelihood(name, frame) for name, frame in sweep.frames.items()}
-        fits = likelihood_fits(sweep, flat) if bayesian else {key: cell.run for key, cell in sweep.cells.items()}
-        parameters = {key: self._parameters(*key) for key in sweep.cells}
-        columns = {key: likelihood_columns(runs, flat[key[0]], key, parameters[key]) for key, runs in fits.items()}
-        variational = bayesian_columns(sweep) if bayesian else {}
-        return make_table(sweep, parameters, variational, columns, self.probability), fits
-
-    def _estimator(self, sweep: Sweep, key: Key, likelihood: dict[Key, Runs] | None) -> MixtureEstimator:
-        """The chosen model as an estimator, converged to many digits."""
-        name, k = key
-        problem, cell = sweep.frames[name].problem, sweep.cells[key]
-        run = cell.run if likelihood is None else likelihood[key]
-        posterior = run.posterior.take(np.arange(k))
-        if likelihood is None:
-            prior = run.prior.take(np.arange(k))
-            model: Any = _bayesian(name, k, prior, problem, self.random_state)
-        else:
-            model = GaussianMixture(k, covariance_type=name, random_state=self.random_state)
-            prior = Mixture(FlatWeights(k), _likelihood(name, sweep.frames[name]).law)
-        settings = settings_of(model)
-        fit = polish(advance(prior, posterior, problem, settings, settings.max_steps), problem, settings)
-        fit.start_bounds = (fit.bound,) * sweep.n_starts
-        store(model, compact(fit), problem, self.training)
-        if likelihood is not None:
-            model._report_collapse(compact(fit), problem)
-        return model
+        return _chosen(searches, table, criterion, random_state, few + same + own)
 
 
-def _likelihood(name: str, frame: Frame) -> Frame:
-    """The same rows for maximum likelihood."""
-    structure, tied = COVARIANCE_TYPES[name]
-    return dataclasses.replace(frame, law=flat_components(structure, tied, GaussianMixture().reg_covar))
+def _teller(tell: Progress, most: int, prior: str) -> Callable[[int, str], None]:
+    """Told the number of components and the structure, says where the search is."""
+    under = f" under the {prior} prior" if prior else ""
+    return lambda k, name: tell(f"select: {k} of at most {most} components, {name.replace('_', ' ')} covariances{under} ...")
 
 
-def _bayesian(name: str, k: int, prior: Mixture, problem, random_state) -> BayesianGaussianMixture:
-    """An estimator whose parameters state the prior in the user's units, so that fitting it again means the same model."""
-    law = problem.coordinates.mixture_outward(prior).components
-    return BayesianGaussianMixture(
-        n_components=k,
-        covariance_type=name,
-        weight_concentration_prior_type="dirichlet_distribution",
-        weight_concentration_prior=float(prior.weights.concentration[0]),
-        mean_prior=np.asarray(law.mean[0]),
-        mean_precision_prior=float(law.mean_precision[0]),
-        degrees_of_freedom_prior=float(law.dof[0]),
-        covariance_prior=np.asarray(law.scale[0]),
-        random_state=random_state,
-        prune=False,
-    )
+def _held_out(searches: list[Search], fold: np.ndarray, tell: Progress) -> dict[str, np.ndarray]:
+    """Columns of cross-validation for the rows of all searches."""
+    told = lambda i: tell(f"select: predicting fold {i} of {fold.max() + 1} ...")  # noqa: E731
+    densities = np.concatenate([search.held_out(fold, told) for search in searches])
+    return held_out_columns(densities, searches[0].training.used()[1])
 
 
-def _numbers(n_components: int | Iterable[int], n_rows: float) -> tuple[list[int], list[str]]:
-    """Numbers of components to try, and what is said of those that are not."""
-    given = [n_components] if isinstance(n_components, (int, np.integer)) else n_components
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ValueError(f"n_components must be a whole number or several of them; got {brief(n_components)}.")
-    numbers = sorted({int(check_number("n_components", k, 1, integer=True)) for k in given})
-    if not numbers:
-        raise ValueError("n_components must name at least one number of components; got none.")
-    tried = [k for k in numbers if k == 1 or k * ROWS_EACH <= n_rows]
-    if not tried:
-        raise ValueError(f"n_components: {numbers[0]} components need at least {numbers[0] * ROWS_EACH} rows; X has {n_rows:g}.")
-    left = [k for k in numbers if k not in tried]
-    return tried, [f"More than {tried[-1]} components were not tried: fewer than {ROWS_EACH} rows for each."] if left else []
-
-
-def _structures(covariance_type: str | Sequence[str], n_features: int) -> tuple[list[str], list[str]]:
-    """Structures, the simplest first; in one dimension only those that differ."""
-    given = [covariance_type] if isinstance(covariance_type, str) else list(covariance_type)
-    for name in given:
-        check_option("covariance_type", name, COVARIANCE_TYPES)
-    if not given:
-        raise ValueError(f"covariance_type must name at least one of {', '.join(map(repr, COVARIANCE_TYPES))}; got none.")
-    if n_features > 1:
-        return sorted(set(given), key=SIMPLEST_FIRST.index), []
-    kept = {COVARIANCE_TYPES[name][1]: name for name in reversed(given)}
-    names = sorted(kept.values(), key=SIMPLEST_FIRST.index)
-    return names, ["With one column, structures differ only in whether the variance is shared."] if len(set(given)) > len(names) else []
-
-
-def _number_prior(given) -> Callable[[int], float]:
-    """Prior probability of a number of components, up to a factor."""
-    if isinstance(given, Mapping):
-        return lambda k: float(check_number(f"n_components_prior[{k}]", given.get(k, 0.0), 0))
-    if callable(given):
-        return lambda k: float(check_number(f"n_components_prior({k})", given(k), 0))
-    check_option("n_components_prior", given, ("uniform", "bnb"))
-    return (lambda k: 1.0) if given == "uniform" else bnb
-
-
-def _prior_name(prior) -> str:
-    return prior if isinstance(prior, str) else "given"
-
-
-def _frames(names: list[str], training: Training, prior, bayesian: bool) -> dict[str, Frame]:
-    """The rows in the coordinates of every structure, with the law of its components."""
-    if isinstance(prior, Mapping):
-        for name in prior:
-            check_option("A hyperparameter in prior", name, HYPERPARAMETERS)
-    else:
-        check_option("prior", prior, PRIORS)
-    values, weight = training.used()
-    problems = {s: prepare(values, weight, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
-    frames = {}
-    for name in names:
-        structure, tied = COVARIANCE_TYPES[name]
-        frame = Frame(problems[structure], tied)
-        if not bayesian:
-            frame = _likelihood(name, frame)
-        elif prior != "hierarchical":
-            frame = _with_prior(name, frame, prior if isinstance(prior, Mapping) else {})
-        frames[name] = frame
-    return frames
-
-
-def _with_prior(name: str, frame: Frame, hyperparameters: Mapping[str, Any]) -> Frame:
-    """The frame under the prior that `BayesianGaussianMixture` would have with these hyperparameters."""
-    options = {"weight_concentration_prior": 1.0, **hyperparameters}
-    concentration = check_number("weight_concentration_prior", options["weight_concentration_prior"], 0, strict=True)
-    model = BayesianGaussianMixture(covariance_type=name, weight_concentration_prior_type="dirichlet_distribution", prune=False, **options)
-    return dataclasses.replace(frame, law=make_prior(model, frame.problem).components, concentration=float(concentration))
+def _chosen(searches: list[Search], table: Table, criterion: str, random_state: Any, notes: list[str]) -> Selection:
+    """The selection, with the best model of the search that holds it."""
+    row = chosen_row(table, criterion)
+    if row is None:
+        raise ValueError(f"No model could be judged by {criterion!r}: every fit collapsed. Try fewer components, or criterion='evidence'.")
+    key = (str(table["covariance_type"][row]), int(table["n_components"][row]))
+    found = next(search for search in searches if search.prior == table["prior"][row])
+    return Selection(found.estimator(key, random_state), table, criterion, row, found.sweep.agreement(key), notes)

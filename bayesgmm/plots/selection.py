@@ -16,7 +16,7 @@ NEAR = 60.0
 
 
 def plot_selection(selection: Any, criterion: str | None = None, ax: Any = None):
-    """A criterion against the number of components, a line for each structure; bars show the probability of each number.
+    """A criterion against the number of components, a line for each structure, and prior; bars show the probability of each number.
 
     Parameters
     ----------
@@ -53,10 +53,12 @@ def plot_selection(selection: Any, criterion: str | None = None, ax: Any = None)
 
 
 def _lines(table, criterion: str, ax) -> None:
-    for i, name in enumerate(dict.fromkeys(table["covariance_type"])):
-        mine = (table["covariance_type"] == name) & np.isfinite(table[criterion])
+    several = len(set(table["prior"])) > 1
+    for i, (name, prior) in enumerate(dict.fromkeys(zip(table["covariance_type"], table["prior"], strict=True))):
+        mine = (table["covariance_type"] == name) & (table["prior"] == prior) & np.isfinite(table[criterion])
         style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % 6], "linestyle": STYLES[i % 6]}
-        ax.plot(table["n_components"][mine], table[criterion][mine], label=str(name).replace("_", " "), markersize=5, **style)
+        label = str(name).replace("_", " ") + (f", {prior} prior" if several else "")
+        ax.plot(table["n_components"][mine], table[criterion][mine], label=label, markersize=5, **style)
 
 
 def _bars(table, ax) -> None:

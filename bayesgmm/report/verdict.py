@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, share_by
 from bayesgmm.report.text import WIDTH, aligned
 
-SHOWN = ("elbo", "evidence", "log_likelihood", "bic", "icl")
+SHOWN = ("elbo", "evidence", "held_out", "log_likelihood", "bic", "icl")
 """Columns of the printed table."""
 
 CLEAR = 0.9
@@ -23,23 +23,23 @@ def components(n: int) -> str:
     return f"{n} component{'s' * (n != 1)}"
 
 
-def verdict(table: Table, criterion: str, prior: str, agreement: float | None, notes: list[str]) -> str:
+def verdict(table: Table, criterion: str, agreement: float | None, notes: list[str]) -> str:
     """All sentences, wrapped."""
-    said = [answer(table, criterion, prior)]
+    said = [answer(table, criterion)]
     if np.isfinite(table["probability"]).any():
         said.append(certainty(table))
     said.append(disagreement(table, criterion))
-    said += [overlap(table), reached(agreement), *notes]
+    said += [held_out(table), overlap(table), reached(agreement), *notes]
     return "\n".join(textwrap.fill(s, WIDTH) for s in said if s)
 
 
-def answer(table: Table, criterion: str, prior: str) -> str:
+def answer(table: Table, criterion: str) -> str:
     """The number of components and the structure, by which criterion and which prior."""
     row = chosen_row(table, criterion)
     if row is None:
         return f"No model could be judged by {criterion}: every fit collapsed or failed."
     k, name = int(table["n_components"][row]), str(table["covariance_type"][row]).replace("_", " ")
-    under = f" under the {prior} prior" if CRITERIA[criterion].bayesian else ""
+    under = f" under the {table['prior'][row]} prior" if CRITERIA[criterion].bayesian else ""
     value = f"{CRITERIA[criterion].title.split(' (')[0]} {table[criterion][row]:.2f}"
     return f"{components(k)}, {name} covariances ({value}{under})."
 
@@ -53,7 +53,16 @@ def certainty(table: Table) -> str:
     names = sorted((n for n in kinds if kinds[n] >= POSSIBLE), key=lambda n: -kinds[n])
     structures = ", ".join(f"{n} {_rounded(kinds[n])}" for n in names)
     word = "" if numbers[likely[0]] >= CLEAR else " The data do not settle the number of components."
-    return f"From the evidence, averaged over structures: {said}; structures: {structures}.{word}"
+    if not several_priors(table):
+        return f"From the evidence, averaged over structures: {said}; structures: {structures}.{word}"
+    laws = share_by(table["prior"], table["probability"])
+    priors = ", ".join(f"{name} {_rounded(laws[name])}" for name in sorted(laws, key=lambda name: -laws[name]))
+    return f"From the evidence, averaged over structures and priors: {said}; structures: {structures}; priors: {priors}.{word}"
+
+
+def several_priors(table: Table) -> bool:
+    """Whether priors were compared."""
+    return len(set(table["prior"])) > 1
 
 
 def _rounded(p: float) -> str:
@@ -71,6 +80,19 @@ def disagreement(table: Table, criterion: str) -> str:
     if len({k for k, _ in taken.values()}) == 1:
         return f"All criteria agree on the number of components ({'; '.join(parts)})."
     return f"Criteria disagree. {'; '.join(parts)}."
+
+
+def held_out(table: Table) -> str:
+    """The smallest model that predicts as well as the best, to one standard error of the difference."""
+    best = table.best("held_out")
+    if best is None:
+        return ""
+    near = table["held_out"][best] - table["held_out"] <= table["held_out_se_difference"]
+    row = int(np.where(near, table["n_parameters"], np.inf).argmin())
+    if row == best:
+        return "No smaller model predicts held-out rows as well, to one standard error of the difference."
+    k, name = int(table["n_components"][row]), str(table["covariance_type"][row]).replace("_", " ")
+    return f"The smallest model that predicts held-out rows as well, to one standard error of the difference: {components(k)}, {name}."
 
 
 def overlap(table: Table) -> str:
@@ -94,14 +116,15 @@ def reached(agreement: float | None) -> str:
 
 def printed(table: Table, rows: int = 10) -> str:
     """The best rows of the table, by probability or, without it, by BIC."""
-    order = np.argsort(-table["probability"] if np.isfinite(table["probability"]).any() else np.nan_to_num(table["bic"], nan=np.inf))
-    shown = [name for name in SHOWN if np.isfinite(table[name]).any()]
-    head = ["covariance", "K", "parameters", *(CRITERIA[n].title.split(" (")[0] if n in CRITERIA else "log-likelihood" for n in shown)]
     probable = bool(np.isfinite(table["probability"]).any())
-    lines = [head + ["probability"] * probable]
+    order = np.argsort(-table["probability"] if probable else np.nan_to_num(table["bic"], nan=np.inf))
+    shown = [name for name in SHOWN if np.isfinite(table[name]).any()]
+    named = ["prior"] * several_priors(table) + ["covariance_type", "n_components", "n_parameters"]
+    titles = {"covariance_type": "covariance", "n_components": "K", "n_parameters": "parameters", "log_likelihood": "log-likelihood"}
+    titles.update({name: criterion.title.split(" (")[0] for name, criterion in CRITERIA.items()})
+    lines = [[titles.get(name, name) for name in named + shown] + ["probability"] * probable]
     for i in order[:rows]:
         cells = ["-" if np.isnan(table[n][i]) else f"{table[n][i]:.2f}" for n in shown]
-        last = [f"{table['probability'][i]:.3f}"] * probable
-        lines.append([str(table["covariance_type"][i]), str(table["n_components"][i]), str(table["n_parameters"][i]), *cells, *last])
+        lines.append([*(str(table[n][i]) for n in named), *cells] + [f"{table['probability'][i]:.3f}"] * probable)
     more = f"\n({table.n_rows - rows} more models in .table)" if table.n_rows > rows else ""
-    return aligned(lines) + "\n(ELBO and evidence: larger is better; BIC and ICL: smaller is better)" + more
+    return aligned(lines) + "\n(ELBO, evidence and held-out density: larger is better; BIC and ICL: smaller is better)" + more

@@ -1,0 +1,140 @@
+"""What a user asks of `select`, read and checked: numbers of components, structures, priors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.analysis.held_out import folds
+from bayesgmm.analysis.selection import bnb
+from bayesgmm.core.structures import Structure
+from bayesgmm.estimators.bayesian import BayesianGaussianMixture, make_prior
+from bayesgmm.estimators.gaussian import GaussianMixture
+from bayesgmm.estimators.training import COVARIANCE_TYPES, Training
+from bayesgmm.inference.cells import Frame
+from bayesgmm.inference.priors import flat_components
+from bayesgmm.inference.problem import Problem, prepare
+from bayesgmm.validation import brief, check_number, check_option, check_spread
+
+SIMPLEST_FIRST = ("tied_spherical", "spherical", "tied_diag", "diag", "tied", "full")
+
+ROWS_EACH = 5
+"""Rows for each component below which a number of components is not tried."""
+
+PRIORS = ("hierarchical", "fixed")
+HYPERPARAMETERS = ("weight_concentration_prior", "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior")
+
+
+def read_numbers(n_components: int | Iterable[int], n_rows: float) -> tuple[list[int], list[str]]:
+    """Numbers of components to try, and what is said of those that are not."""
+    given = [n_components] if isinstance(n_components, (int, np.integer)) else n_components
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"n_components must be a whole number or several of them; got {brief(n_components)}.")
+    numbers = sorted({int(check_number("n_components", k, 1, integer=True)) for k in given})
+    if not numbers:
+        raise ValueError("n_components must name at least one number of components; got none.")
+    tried = [k for k in numbers if k == 1 or k * ROWS_EACH <= n_rows]
+    if not tried:
+        raise ValueError(f"n_components: {numbers[0]} components need at least {numbers[0] * ROWS_EACH} rows; X has {n_rows:g}.")
+    left = [k for k in numbers if k not in tried]
+    return tried, [f"More than {tried[-1]} components were not tried: fewer than {ROWS_EACH} rows for each."] if left else []
+
+
+def read_structures(covariance_type: str | Sequence[str], n_features: int) -> tuple[list[str], list[str]]:
+    """Structures, the simplest first; in one dimension only those that differ."""
+    given = [covariance_type] if isinstance(covariance_type, str) else list(covariance_type)
+    for name in given:
+        check_option("covariance_type", name, COVARIANCE_TYPES)
+    if not given:
+        raise ValueError(f"covariance_type must name at least one of {', '.join(map(repr, COVARIANCE_TYPES))}; got none.")
+    if n_features > 1:
+        return sorted(set(given), key=SIMPLEST_FIRST.index), []
+    kept = {COVARIANCE_TYPES[name][1]: name for name in reversed(given)}
+    names = sorted(kept.values(), key=SIMPLEST_FIRST.index)
+    return names, ["With one column, structures differ only in whether the variance is shared."] if len(set(given)) > len(names) else []
+
+
+def read_number_prior(given) -> Callable[[int], float]:
+    """Prior probability of a number of components, up to a factor."""
+    if isinstance(given, Mapping):
+        return lambda k: float(check_number(f"n_components_prior[{k}]", given.get(k, 0.0), 0))
+    if callable(given):
+        return lambda k: float(check_number(f"n_components_prior({k})", given(k), 0))
+    check_option("n_components_prior", given, ("uniform", "bnb"))
+    return (lambda k: 1.0) if given == "uniform" else bnb
+
+
+def read_priors(prior: Any, bayesian: bool) -> tuple[dict[str, Any], list[str]]:
+    """Priors by what the table calls them, and what is said of them; for maximum likelihood a single one, ``none``."""
+    single = isinstance(prior, (str, Mapping)) or not isinstance(prior, Iterable)
+    given = [prior] if single else list(prior)
+    if not given:
+        raise ValueError("prior must name at least one prior; got none.")
+    own = [one for one in given if isinstance(one, Mapping)]
+    named: dict[str, Any] = {}
+    for one in given:
+        label = _prior_label(one, own)
+        if label in named:
+            raise ValueError(f"prior names {label!r} twice.")
+        named[label] = one
+    if not bayesian:
+        return {"none": None}, ["Maximum-likelihood fits have no prior: those given make no difference."] if len(given) > 1 else []
+    return named, [f"Prior {label!r}: {_brief_options(one)}." for label, one in named.items() if len(own) > 1 and isinstance(one, Mapping)]
+
+
+def _prior_label(one: Any, own: list[Mapping]) -> str:
+    """The prior's word, or ``given``, with a number where there are several of the user's own."""
+    if not isinstance(one, Mapping):
+        return check_option("prior", one, PRIORS)
+    for name in one:
+        check_option("A hyperparameter in prior", name, HYPERPARAMETERS)
+    return "given" if len(own) == 1 else f"given {next(i for i, other in enumerate(own) if other is one) + 1}"
+
+
+def _brief_options(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {brief(value)}" for name, value in options.items()) or "all at their defaults"
+
+
+def make_problems(names: list[str], values: np.ndarray, weight: np.ndarray) -> dict[Structure, Problem]:
+    """Rows (N, D) with weights (N,) in the coordinates of every structure."""
+    return {s: prepare(values, weight, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
+
+
+def make_frames(names: list[str], problems: dict[Structure, Problem], prior: Any) -> dict[str, Frame]:
+    """What the fits of every structure share: the rows, and the law of the components under a prior; None is maximum likelihood."""
+    frames = {name: Frame(problems[COVARIANCE_TYPES[name][0]], COVARIANCE_TYPES[name][1]) for name in names}
+    if prior == "hierarchical":
+        return frames
+    if prior is None:
+        return {name: likelihood_frame(name, frame) for name, frame in frames.items()}
+    hyperparameters = prior if isinstance(prior, Mapping) else {}
+    return {name: _with_prior(name, frame, hyperparameters) for name, frame in frames.items()}
+
+
+def make_folds(n_folds: Any, training: Training, seed: int) -> np.ndarray:
+    """Fold (N,) of each row that counts; without any one fold the rows must still differ in every column."""
+    values, weight = training.used()
+    check_number("n_folds", n_folds, 2, integer=True)
+    if n_folds > len(values):
+        raise ValueError(f"n_folds = {n_folds} is more than the {len(values)} rows of X.")
+    fold = folds(len(values), int(n_folds), seed)
+    for i in range(n_folds):
+        check_spread(values, np.where(fold == i, 0.0, weight), training.names, data=f"X without fold {i + 1} of {n_folds}")
+    return fold
+
+
+def _with_prior(name: str, frame: Frame, hyperparameters: Mapping[str, Any]) -> Frame:
+    """The frame under the prior that `BayesianGaussianMixture` would have with these hyperparameters."""
+    options = {"weight_concentration_prior": 1.0, **hyperparameters}
+    concentration = check_number("weight_concentration_prior", options["weight_concentration_prior"], 0, strict=True)
+    model = BayesianGaussianMixture(covariance_type=name, weight_concentration_prior_type="dirichlet_distribution", prune=False, **options)
+    return dataclasses.replace(frame, law=make_prior(model, frame.problem).components, concentration=float(concentration))
+
+
+def likelihood_frame(name: str, frame: Frame) -> Frame:
+    """The same rows for maximum likelihood."""
+    structure, tied = COVARIANCE_TYPES[name]
+    return dataclasses.replace(frame, law=flat_components(structure, tied, GaussianMixture().reg_covar))

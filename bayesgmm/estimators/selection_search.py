@@ -1,0 +1,123 @@
+"""One search of `select`: all structures and numbers of components under one prior, and the chosen model as an estimator."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.analysis.criteria import n_parameters
+from bayesgmm.analysis.held_out import held_out_densities
+from bayesgmm.analysis.selection import Table, bayesian_columns, likelihood_columns, likelihood_fits, make_table, ordered
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.weights import FlatWeights
+from bayesgmm.estimators.bayesian import BayesianGaussianMixture
+from bayesgmm.estimators.gaussian import GaussianMixture
+from bayesgmm.estimators.mixture import MixtureEstimator, store
+from bayesgmm.estimators.selection_options import likelihood_frame, make_frames, make_problems
+from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, settings_of
+from bayesgmm.inference.cells import Frame, Runs
+from bayesgmm.inference.moves import compact
+from bayesgmm.inference.restarts import advance, polish
+from bayesgmm.inference.sweep import Key, Sweep
+
+
+@dataclasses.dataclass
+class Search:
+    """Fits of one data set under one prior.
+
+    Parameters
+    ----------
+    training : Training
+    prior : str
+        What the table calls it.
+    given : "hierarchical", "fixed", mapping or None
+        The prior itself; None is maximum likelihood.
+    frames : dict of name to Frame
+    """
+
+    training: Training
+    prior: str
+    given: Any
+    frames: dict[str, Frame]
+
+    def run(self, numbers: list[int], seed: int, n_init: int, notify: Callable[[int, str], None]) -> None:
+        """Fit every cell, and EM from each; fills ``sweep`` and ``likelihood``."""
+        charge = None if self.bayesian else self._bic_charge
+        self.sweep = Sweep(self.frames, numbers, seed, charge, self.bayesian, n_init, notify)
+        self.sweep.run()
+        cells = self.sweep.cells
+        self._flat = {name: likelihood_frame(name, frame) for name, frame in self.frames.items()}
+        self.likelihood: dict[Key, Runs] = (
+            likelihood_fits(self.sweep, self._flat) if self.bayesian else {key: cell.run for key, cell in cells.items()}
+        )
+
+    @property
+    def bayesian(self) -> bool:
+        """Whether the fits are variational."""
+        return self.given is not None
+
+    def _parameters(self, name: str, k: int) -> int:
+        structure, tied = COVARIANCE_TYPES[name]
+        return n_parameters(structure, tied, k, self.training.values.shape[1])
+
+    def _bic_charge(self, name: str, k: int) -> float:
+        """Nats by which BIC lowers a log-likelihood: what the search by maximum likelihood aims at."""
+        return self._parameters(name, k) / 2 * np.log(self.training.weight.sum())
+
+    def table(self) -> Table:
+        """A row for each cell."""
+        parameters = {key: self._parameters(*key) for key in self.sweep.cells}
+        columns = {key: likelihood_columns(runs, self._flat[key[0]], key, parameters[key]) for key, runs in self.likelihood.items()}
+        variational = bayesian_columns(self.sweep) if self.bayesian else {}
+        return make_table(self.sweep, self.prior, parameters, variational, columns)
+
+    def held_out(self, fold: np.ndarray, notify: Callable[[int], None]) -> np.ndarray:
+        """Log predictive density (M, N) of every row by fits to the other folds, for each row of the table."""
+        values, weight = self.training.used()
+        names = list(self.frames)
+
+        def remaining(mask: np.ndarray) -> dict[str, Frame]:
+            return make_frames(names, make_problems(names, values, np.where(mask, weight, 0.0)), self.given)
+
+        found = held_out_densities(self.sweep, fold, remaining, notify)
+        return np.array([found[key] for key in ordered(self.sweep)])
+
+    def estimator(self, key: Key, random_state: Any) -> MixtureEstimator:
+        """A model of the table as an estimator, converged to many digits."""
+        name, k = key
+        problem = self.frames[name].problem
+        run = self.sweep.cells[key].run if self.bayesian else self.likelihood[key]
+        posterior = run.posterior.take(np.arange(k))
+        if self.bayesian:
+            prior = run.prior.take(np.arange(k))
+            model: Any = _bayesian(name, k, prior, problem, random_state)
+        else:
+            model = GaussianMixture(k, covariance_type=name, random_state=random_state)
+            prior = Mixture(FlatWeights(k), self._flat[name].law)
+        settings = settings_of(model)
+        fit = polish(advance(prior, posterior, problem, settings, settings.max_steps), problem, settings)
+        fit.start_bounds = (fit.bound,) * self.sweep.n_starts
+        store(model, compact(fit), problem, self.training)
+        if not self.bayesian:
+            model._report_collapse(compact(fit), problem)
+        return model
+
+
+def _bayesian(name: str, k: int, prior: Mixture, problem, random_state) -> BayesianGaussianMixture:
+    """An estimator whose parameters state the prior in the user's units, so that fitting it again means the same model."""
+    law = problem.coordinates.mixture_outward(prior).components
+    return BayesianGaussianMixture(
+        n_components=k,
+        covariance_type=name,
+        weight_concentration_prior_type="dirichlet_distribution",
+        weight_concentration_prior=float(prior.weights.concentration[0]),
+        mean_prior=np.asarray(law.mean[0]),
+        mean_precision_prior=float(law.mean_precision[0]),
+        degrees_of_freedom_prior=float(law.dof[0]),
+        covariance_prior=np.asarray(law.scale[0]),
+        random_state=random_state,
+        prune=False,
+    )
