@@ -15,7 +15,18 @@ from bayesgmm.core.statistics import Stats
 from bayesgmm.core.structures import Diagonal, Full, Spherical
 from bayesgmm.core.weights import Dirichlet, FlatWeights, PointWeights, StickBreaking
 from bayesgmm.datasets import Dataset, load_dataset
-from bayesgmm.estimators import BayesianGaussianMixture, FitError, FitWarning, GaussianMixture, KMeans, Selection, load, select
+from bayesgmm.estimators import (
+    BayesianGaussianMixture,
+    FitError,
+    FitWarning,
+    GaussianMixture,
+    KMeans,
+    Selection,
+    evidence_over_optima,
+    importance_evidence,
+    load,
+    select,
+)
 from bayesgmm.inference.cache import enable_compilation_cache
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import Outcome, Result, fit
@@ -45,7 +56,9 @@ __all__ = [
     "StickBreaking",
     "__version__",
     "enable_compilation_cache",
+    "evidence_over_optima",
     "fit",
+    "importance_evidence",
     "initialise",
     "load",
     "load_dataset",

@@ -141,7 +141,11 @@ def _log_joint(prior: Mixture, point: Mixture, x, weight, score, chunk: int):
     structure, natural = point.structure, point.natural()
 
     def one(rows, weights):
-        values = product_scores(structure, natural, rows, structure.moments(rows)) if score is product_scores else score(structure, natural, rows)
+        values = (
+            product_scores(structure, natural, rows, structure.moments(rows))
+            if score is product_scores
+            else score(structure, natural, rows)
+        )
         return weights @ logsumexp(values, axis=1)
 
     return accumulate(one, x, weight, chunk) + prior.log_density(point)

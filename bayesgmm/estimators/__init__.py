@@ -7,6 +7,7 @@ from typing import Any
 from bayesgmm import storage
 from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
+from bayesgmm.estimators.evidence import OptimaEvidence, evidence_over_optima, importance_evidence
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
 from bayesgmm.estimators.selection import Selection, select
@@ -35,7 +36,10 @@ __all__ = [
     "GaussianMixture",
     "KMeans",
     "NotFittedError",
+    "OptimaEvidence",
     "Selection",
+    "evidence_over_optima",
+    "importance_evidence",
     "load",
     "select",
 ]
