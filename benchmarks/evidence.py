@@ -100,7 +100,9 @@ def sampled(draws: int) -> None:
         if found.contraction < 0.96 and sample.k_hat < 0.7:
             judged += 1
             wrong += abs(found.total - sample.log_evidence) > 0.3
-    print(f"\nContraction below 0.96 and k-hat below 0.7: {judged} sets, {wrong} of them farther than 0.3 nats from the importance value.\n")
+    print(
+        f"\nContraction below 0.96 and k-hat below 0.7: {judged} sets, {wrong} of them farther than 0.3 nats from the importance value.\n"
+    )
 
 
 def enumerated(fit, x) -> float:
@@ -116,7 +118,9 @@ def enumerated(fit, x) -> float:
 
 
 def exact(draws: int, starts: int) -> None:
-    print("| rows | columns | K | distance | structure | exact | optima | best fit | sum | one fit | s.e. | k-hat | all fits | s.e. | k-hat |")
+    print(
+        "| rows | columns | K | distance | structure | exact | optima | best fit | sum | one fit | s.e. | k-hat | all fits | s.e. | k-hat |"
+    )
     print("|" + "---|" * 15)
     for n, d, k, separation, kind in EXACT:
         x = groups(n, d, k, separation, seed=n + d + k)
@@ -124,7 +128,10 @@ def exact(draws: int, starts: int) -> None:
         optima = bg.evidence_over_optima([model(k, kind, **settings).fit(x) for settings in starting], x)
         truth = enumerated(optima.models[0], x)
         one, many = (bg.importance_evidence(fits, x, n_draws=5 * draws) for fits in (optima.models[0], optima.models))
-        print(f"| {n} | {d} | {k} | {separation} | {kind} | {truth:.3f} | {len(optima.models)} | {optima.evidences[0].total - truth:+.3f}", end="")
+        print(
+            f"| {n} | {d} | {k} | {separation} | {kind} | {truth:.3f} | {len(optima.models)} | {optima.evidences[0].total - truth:+.3f}",
+            end="",
+        )
         print(f" | {optima.log_evidence - truth:+.3f}", end="")
         for each in (one, many):
             print(f" | {each.log_evidence - truth:+.3f} | {each.standard_error:.3f} | {each.k_hat:.2f}", end="")

@@ -125,7 +125,11 @@ def summarise(log_weights: np.ndarray) -> Importance:
 
 def score_form(posteriors: list[Mixture], x):
     """The form of the scores that keeps enough digits near the fits: products of features, or differences to each mean."""
-    return product_scores if max(float(_reach(q, x)) for q in posteriors) <= LOSS[x.dtype.itemsize] else centred_scores
+    return _products if max(float(_reach(q, x)) for q in posteriors) <= LOSS[x.dtype.itemsize] else centred_scores
+
+
+def _products(structure, natural, x):
+    return product_scores(structure, natural, x, structure.moments(x))
 
 
 @jit
@@ -141,11 +145,7 @@ def _log_joint(prior: Mixture, point: Mixture, x, weight, score, chunk: int):
     structure, natural = point.structure, point.natural()
 
     def one(rows, weights):
-        values = (
-            product_scores(structure, natural, rows, structure.moments(rows))
-            if score is product_scores
-            else score(structure, natural, rows)
-        )
+        values = score(structure, natural, rows)
         return weights @ logsumexp(values, axis=1)
 
     return accumulate(one, x, weight, chunk) + prior.log_density(point)

@@ -72,7 +72,7 @@ def distinct(posteriors: Sequence[Mixture], bounds: Sequence[float]) -> list[int
 def average(evidences: Sequence[float]) -> float:
     """Log of the sum of the evidences found at different optima, from their logs.
 
-    Each optimum stands for its own share of the parameters, so the shares add up; where optima overlap the sum is too large, and what
-    no fit has found is missing (Giordano, Broderick & Jordan 2015 speak of one optimum; Bishop 2006, sec. 10.2.4, of relabelled ones).
+    Each optimum stands for its own share of the parameters, so the shares add up. Where optima overlap the sum is too large, and what
+    no fit has found is missing.
     """
     return float(np.logaddexp.reduce(np.asarray(evidences, float)))

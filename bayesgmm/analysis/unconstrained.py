@@ -6,9 +6,9 @@ With :math:`S = F F^T` the scale of a component of the fit, m its mean, kappa an
 
 T lower triangular. Under the fit u and the entries of T below the diagonal are independent standard Gaussians, and the squares of the
 diagonal are chi-squared with :math:`\nu - p + 1, \dots, \nu` degrees of freedom (Bartlett's decomposition: Muirhead 1982, Aspects of
-Multivariate Statistical Theory, th. 3.2.14, rows in reverse order). The coordinates are u, those entries, the standardised logarithms of the
-diagonal, and the whitened log ratios of the weights. Diagonal and spherical covariances have positive numbers in place of T; a shared
-covariance has one T for all components.
+Multivariate Statistical Theory, th. 3.2.14, rows in reverse order). The coordinates are u, those entries, the standardised logs of the
+diagonal, and the whitened log ratios of the weights. Diagonal and spherical covariances have positive numbers in place of T; a
+shared covariance has one T for all components.
 """
 
 from __future__ import annotations

@@ -182,13 +182,17 @@ def _fits(models: Any) -> list:
         raise ValueError(f"models must be a fitted BayesianGaussianMixture or several of them; got {brief(models)}.")
     for model in fits:
         model._check_fitted()
-    first, *others = (jax.tree.flatten(model.prior_) for model in fits)
-    for leaves, kind in others:
-        if kind != first[1] or not all(
-            np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=SAME) for a, b in zip(first[0], leaves, strict=True)
-        ):
-            raise ValueError(
-                "models must be fits of one model: the same data, number of components, covariance_type and prior; set prune=False "
-                "so that all keep their components."
-            )
+    if not all(_same_model(fits[0], model) for model in fits[1:]):
+        raise ValueError(
+            "models must be fits of one model: the same data, number of components, covariance_type and prior; set prune=False "
+            "so that all keep their components."
+        )
     return fits
+
+
+def _same_model(first, second) -> bool:
+    """Whether two fits have the same prior, in the units of the data."""
+    leaves, kind = jax.tree.flatten(first.prior_)
+    others, other_kind = jax.tree.flatten(second.prior_)
+    pairs = list(zip(leaves, others, strict=False))
+    return kind == other_kind and all(np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=SAME) for a, b in pairs)
