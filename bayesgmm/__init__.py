@@ -24,6 +24,8 @@ from bayesgmm.estimators import (
     KMeans,
     Selection,
     bootstrap_lrt,
+    evidence_over_optima,
+    importance_evidence,
     load,
     select,
 )
@@ -58,7 +60,9 @@ __all__ = [
     "__version__",
     "bootstrap_lrt",
     "enable_compilation_cache",
+    "evidence_over_optima",
     "fit",
+    "importance_evidence",
     "initialise",
     "load",
     "load_dataset",

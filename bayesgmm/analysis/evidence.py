@@ -47,7 +47,7 @@ class Evidence(NamedTuple):
     contraction: float
 
 
-def response(posterior: Mixture, x, weight) -> tuple[float, float]:
+def response(posterior: Mixture, x, weight, floor: float = FLOOR) -> tuple[float, float]:
     r"""What the bound misses because mean field holds labels and parameters apart, and the contraction of the passes.
 
     :math:`-\tfrac12\sum_j\ln\max(e_j, 0.3)` over the eigenvalues of the linear response: a second-order expansion about the
@@ -66,7 +66,7 @@ def response(posterior: Mixture, x, weight) -> tuple[float, float]:
     if n_coefficients(posterior) > MOST:
         return 0.0, float("nan")
     values = np.asarray(eigenvalues(posterior, x, weight))
-    return float(-np.log(np.maximum(values, FLOOR)).sum() / 2), float(np.clip(1 - values[0], 0, 1))
+    return float(-np.log(np.maximum(values, floor)).sum() / 2), float(np.clip(1 - values[0], 0, 1))
 
 
 @jit

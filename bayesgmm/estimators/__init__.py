@@ -8,6 +8,7 @@ from bayesgmm import storage
 from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bootstrap import BootstrapLRT, bootstrap_lrt
+from bayesgmm.estimators.evidence import OptimaEvidence, evidence_over_optima, importance_evidence
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
 from bayesgmm.estimators.selection import Selection, select
@@ -37,8 +38,11 @@ __all__ = [
     "GaussianMixture",
     "KMeans",
     "NotFittedError",
+    "OptimaEvidence",
     "Selection",
     "bootstrap_lrt",
+    "evidence_over_optima",
+    "importance_evidence",
     "load",
     "select",
 ]

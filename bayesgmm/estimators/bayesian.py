@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis import rows
-from bayesgmm.analysis.evidence import Evidence, bound_of, evidence
+from bayesgmm.analysis.evidence import Evidence, evidence
+from bayesgmm.analysis.importance import Importance
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.estimators.base import in_float64
+from bayesgmm.estimators.evidence import importance_evidence, rows_of_fit
 from bayesgmm.estimators.mixture import MixtureEstimator, store
 from bayesgmm.estimators.training import (
     COVARIANCE_TYPES,
@@ -31,10 +33,7 @@ from bayesgmm.inference.moves import compact, drop_empty, simplify
 from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit, best_of, polish
-from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite, check_weights
-
-SAME = 1e-6
-"""Relative difference of bounds up to which rows count as those of the fit."""
+from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite
 
 FINALISTS = 2
 """Restarts, best first, on which fewer components are tried."""
@@ -244,15 +243,12 @@ class BayesianGaussianMixture(MixtureEstimator):
         ValueError
             Other rows, or other weights, than those of the fit.
         """
-        values = read_rows(self, X)
-        weight = check_weights(sample_weight, len(values))
-        prior, posterior = (self._coordinates.mixture_inward(law) for law in (self.prior_, self.posterior_))
-        y = jnp.asarray(self._coordinates.inward(values))
-        bound = float(bound_of(prior, posterior, y, weight)) - weight.sum() * float(self._coordinates.log_det)
-        if abs(bound - self.lower_bound_) > SAME * (1 + abs(bound)):
-            found = f"the bound of these rows is {bound:.6f}, that of the fit {self.lower_bound_:.6f}"
-            raise ValueError(f"X and sample_weight must be those of the fit: {found}.")
+        prior, posterior, y, weight = rows_of_fit(self, X, sample_weight)
         return evidence(prior, posterior, self.lower_bound_, self._counts, y, weight)
+
+    def importance_evidence(self, X: Any, sample_weight: Any = None, n_draws: int = 2000, random_state: Any = 0) -> Importance:
+        """Estimate the log evidence by importance sampling: what `log_evidence` can be checked with; see `importance_evidence`."""
+        return importance_evidence(self, X, sample_weight, n_draws, random_state)
 
 
 def make_prior(estimator: BayesianGaussianMixture, problem: Problem) -> Mixture:
