@@ -15,7 +15,18 @@ from bayesgmm.core.statistics import Stats
 from bayesgmm.core.structures import Diagonal, Full, Spherical
 from bayesgmm.core.weights import Dirichlet, FlatWeights, PointWeights, StickBreaking
 from bayesgmm.datasets import Dataset, load_dataset
-from bayesgmm.estimators import BayesianGaussianMixture, FitError, FitWarning, GaussianMixture, KMeans, Selection, load, select
+from bayesgmm.estimators import (
+    BayesianGaussianMixture,
+    Combination,
+    FitError,
+    FitWarning,
+    GaussianMixture,
+    KMeans,
+    Selection,
+    combine,
+    load,
+    select,
+)
 from bayesgmm.inference.cache import enable_compilation_cache
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import Outcome, Result, fit
@@ -23,6 +34,7 @@ from bayesgmm.inference.loop import Outcome, Result, fit
 __all__ = [
     "MAP",
     "BayesianGaussianMixture",
+    "Combination",
     "Dataset",
     "Diagonal",
     "Dirichlet",
@@ -44,6 +56,7 @@ __all__ = [
     "Stats",
     "StickBreaking",
     "__version__",
+    "combine",
     "enable_compilation_cache",
     "fit",
     "initialise",

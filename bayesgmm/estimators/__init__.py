@@ -7,6 +7,7 @@ from typing import Any
 from bayesgmm import storage
 from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
+from bayesgmm.estimators.combining import Combination, combine
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
 from bayesgmm.estimators.selection import Selection, select
@@ -30,12 +31,14 @@ def load(path: Any):
 
 __all__ = [
     "BayesianGaussianMixture",
+    "Combination",
     "FitError",
     "FitWarning",
     "GaussianMixture",
     "KMeans",
     "NotFittedError",
     "Selection",
+    "combine",
     "load",
     "select",
 ]
