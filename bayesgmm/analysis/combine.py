@@ -128,7 +128,7 @@ def number_at(merges: list[Merge], threshold: float) -> int:
 def elbow(values: np.ndarray) -> int:
     """Number of clusters where a curve (K,), at 1, 2, ... K of them, is best described by two straight lines that meet there.
 
-    Of 2 to K - 1; with fewer than three points there is no elbow and none are merged. Least squares of each line (Baudry et al. 2010, sec. 4).
+    Of 2 to K - 1, by least squares (Baudry et al. 2010, sec. 4); with fewer than three points there is no elbow, and nothing is merged.
     """
     k = len(values)
     if k < 3:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-REACH, STEP = 12.0, 0.05
+REACH, STEP = 12.0, 0.02
 """Points of the curve are even in log(alpha / (1 - alpha)): ``REACH`` beyond where the components' spreads put the turn, ``STEP`` apart."""
 
 

@@ -17,7 +17,7 @@ from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
 from bayesgmm.inference.problem import prepare
 from bayesgmm.report.combination import printed
-from bayesgmm.validation import brief, check_number, check_option, check_spread, check_weights
+from bayesgmm.validation import check_number, check_option, check_spread, check_weights
 
 THRESHOLDS = {"misclassification": 0.05, "ridgeline": 0.2}
 """Values from which pairs are merged."""
@@ -112,7 +112,7 @@ def combine(
         described by two straight lines, which is never at one cluster and never without any merge; "icl" is where one Gaussian for each
         cluster has the lowest ICL. None is "elbow" for "entropy" and the threshold for the others.
     threshold : float, optional
-        Pairs with at least this value are merged: the probability (default 0.05), or lowest density relative to the lower mode (default 0.2).
+        Pairs with at least this value are merged: a probability (default 0.05), or the lowest density relative to the lower mode (0.2).
     sample_weight : array, shape (N,), optional
 
     Returns

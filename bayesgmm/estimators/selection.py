@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis import rows as row_facts
 from bayesgmm.analysis.criteria import n_parameters
+from bayesgmm.analysis.parameters import dense_covariances
 from bayesgmm.analysis.selection import (
     CRITERIA,
     Table,
@@ -20,6 +22,7 @@ from bayesgmm.analysis.selection import (
     make_table,
     share_by,
 )
+from bayesgmm.analysis.shape import Point, Shape, assess
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import FlatWeights
 from bayesgmm.estimators.base import in_float64
@@ -35,6 +38,7 @@ from bayesgmm.inference.problem import prepare
 from bayesgmm.inference.restarts import advance, polish
 from bayesgmm.inference.sweep import Key, Sweep
 from bayesgmm.progress import Progress
+from bayesgmm.report import shape as shape_words
 from bayesgmm.report import verdict as words
 from bayesgmm.validation import brief, check_number, check_option, check_seed
 
@@ -67,6 +71,8 @@ class Selection:
         Share of the starts of the chosen model that reach its fit, to 0.1 nats.
     notes : list of str
         What was left out, and why.
+    shape : Shape
+        Components of ``best`` that do not look Gaussian, overlap, or have fewer rows than parameters.
     """
 
     best: MixtureEstimator
@@ -76,6 +82,7 @@ class Selection:
     prior: str
     restart_agreement: float
     notes: list[str]
+    shape: Shape
 
     @property
     def n_components(self) -> int:
@@ -100,7 +107,9 @@ class Selection:
     @property
     def verdict(self) -> str:
         """What each criterion says, how sure the answer is, and where they disagree."""
-        return words.verdict(self.table, self.criterion, self.prior, self.restart_agreement, self.notes)
+        return words.verdict(
+            self.table, self.criterion, self.prior, self.restart_agreement, [*shape_words.sentences(self.shape), *self.notes]
+        )
 
     def plot(self, criterion: str | None = None, ax: Any = None):
         """The criterion against the number of components; see `plots.plot_selection`."""
@@ -225,7 +234,16 @@ class _Job:
         key = (str(table["covariance_type"][row]), int(table["n_components"][row]))
         tell("select: finishing the best model ...")
         best = self._estimator(sweep, key, likelihood if not bayesian else None)
-        return Selection(best, table, self.criterion, row, self.prior, sweep.agreement(key), self.notes)
+        return Selection(best, table, self.criterion, row, self.prior, sweep.agreement(key), self.notes, self._shape(best))
+
+    def _shape(self, best: MixtureEstimator) -> Shape:
+        """Whether the components of the chosen model look like clusters."""
+        values, weight = self.training.used()
+        structure, tied = COVARIANCE_TYPES[best.covariance_type]
+        point = Point(best.weights_, best.means_, dense_covariances(best.posterior_))
+        resp = row_facts.responsibilities(best.posterior_, best._coordinates, values)
+        own = values.shape[1] + (0 if tied else structure.n_parameters(values.shape[1]))
+        return assess(point, values, weight, resp, own)
 
     def _parameters(self, name: str, k: int) -> int:
         structure, tied = COVARIANCE_TYPES[name]
