@@ -6,10 +6,11 @@ statistics are computed from data sets drawn from the fitted mixture. Each time 
 moments, which leaves squared distances q and directions u:
 
 - kurtosis :math:`\sum_n r_n q_n^2 / \sum_n r_n`, too large for heavy tails, too small for flat ones (Mardia 1970, Biometrika 57);
-- skewness :math:`|\sum_n r_n q_n u_n / \sum_n r_n|^2` (Mori, Rohatgi & Szekely 1994, Theory of Probability and Its Applications 38).
+- skewness :math:`|\sum_n r_n q_n u_n / \sum_n r_n|` (Mori, Rohatgi & Szekely 1994, Theory of Probability and Its Applications 38).
 
-Their logarithms are standardised by the simulated mean and spread. P values allow for all components and both statistics at once: they say
-how often the largest deviation of a simulated data set is as large (Westfall & Young 1993, Resampling-Based Multiple Testing, sec. 2.3).
+The logarithm of the first, and the second, are standardised by their simulated mean and spread. P values allow for all components and both
+statistics at once: they say how often the largest deviation of a simulated data set is as large (Westfall & Young 1993, Resampling-Based
+Multiple Testing, sec. 2.3).
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ def _draw(point: Point, n_sets: int, n: int, rng: np.random.Generator) -> np.nda
 
 
 def moments(point: Point, x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithms of kurtosis and skewness (B, K, 2) of the components, and their expected rows (B, K).
+    """Logarithm of the kurtosis, and skewness, (B, K, 2) of the components, and their expected rows (B, K).
 
     Parameters
     ----------
@@ -186,7 +187,7 @@ def moments(point: Point, x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray
         for b in range(n_sets):
             rows = np.flatnonzero(belongs[:, b])
             found[b, k] = _moments(inner[rows, b], weighted[rows, b, k]) if len(rows) else 0
-    return np.log(np.maximum(found, 1e-300)), weighted.sum(0)
+    return found, weighted.sum(0)
 
 
 def _whitened(point: Point, x: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
@@ -203,7 +204,7 @@ def _whitened(point: Point, x: np.ndarray) -> tuple[list[np.ndarray], np.ndarray
 
 
 def _moments(y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Kurtosis and skewness of rows (N, D) with weights (N,), once centred and whitened by their own moments."""
+    """Logarithm of the kurtosis, and skewness, of rows (N, D) with weights (N,), once centred and whitened by their own moments."""
     share = weight / weight.sum()
     centred = y - share @ y
     covariance = (centred * share[:, None]).T @ centred
@@ -211,5 +212,4 @@ def _moments(y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     u = centred @ np.linalg.inv(np.linalg.cholesky(covariance)).T
     q = np.einsum("nd,nd->n", u, u)
     weighted = share * q
-    skewed = weighted @ u
-    return weighted @ q, skewed @ skewed
+    return np.log(np.maximum(weighted @ q, 1e-300)), np.linalg.norm(weighted @ u)
