@@ -63,6 +63,12 @@ def precision_factors(components: Gaussian):
     return precision, jnp.swapaxes(inverse, -1, -2)
 
 
+def dense_covariances(posterior: Mixture) -> np.ndarray:
+    """Covariance matrices (K, D, D) of the point estimates."""
+    components, d = posterior.components, posterior.components.n_features
+    return np.broadcast_to(components.structure.to_dense(jnp.asarray(components.covariance), d), (posterior.n_components, d, d))
+
+
 def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows (n, D) from the predictive density, grouped by component, and their components (n,)."""
     point = plug_in(posterior)

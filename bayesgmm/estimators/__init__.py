@@ -8,6 +8,7 @@ from bayesgmm import storage
 from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bootstrap import BootstrapLRT, bootstrap_lrt
+from bayesgmm.estimators.combining import Combination, combine
 from bayesgmm.estimators.evidence import OptimaEvidence, evidence_over_optima, importance_evidence
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
@@ -33,6 +34,7 @@ def load(path: Any):
 __all__ = [
     "BayesianGaussianMixture",
     "BootstrapLRT",
+    "Combination",
     "FitError",
     "FitWarning",
     "GaussianMixture",
@@ -41,6 +43,7 @@ __all__ = [
     "OptimaEvidence",
     "Selection",
     "bootstrap_lrt",
+    "combine",
     "evidence_over_optima",
     "importance_evidence",
     "load",

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis import rows as row_facts
 from bayesgmm.analysis.held_out import held_out_columns
+from bayesgmm.analysis.parameters import dense_covariances
 from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, combined, share_by
+from bayesgmm.analysis.shape import Point, Shape, assess
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.selection_options import (
@@ -22,9 +25,10 @@ from bayesgmm.estimators.selection_options import (
     read_structures,
 )
 from bayesgmm.estimators.selection_search import Search
-from bayesgmm.estimators.training import LONGEST, read_training
+from bayesgmm.estimators.training import COVARIANCE_TYPES, LONGEST, Training, read_training
 from bayesgmm.inference.cache import make_room
 from bayesgmm.progress import Progress
+from bayesgmm.report import shape as shape_words
 from bayesgmm.report import verdict as words
 from bayesgmm.validation import check_number, check_option, check_seed
 
@@ -47,6 +51,8 @@ class Selection:
         Share of the starts of the chosen model that reach its fit, to 0.1 nats.
     notes : list of str
         What was left out, and why.
+    shape : Shape
+        Components of ``best`` that do not look Gaussian, overlap, or have fewer rows than parameters.
     """
 
     best: MixtureEstimator
@@ -55,6 +61,7 @@ class Selection:
     row: int
     restart_agreement: float
     notes: list[str]
+    shape: Shape
 
     @property
     def n_components(self) -> int:
@@ -89,7 +96,8 @@ class Selection:
     @property
     def verdict(self) -> str:
         """What each criterion says, how sure the answer is, and where they disagree."""
-        return words.verdict(self.table, self.criterion, self.restart_agreement, self.notes)
+        notes = [*shape_words.sentences(self.shape), *self.notes]
+        return words.verdict(self.table, self.criterion, self.restart_agreement, notes)
 
     def plot(self, criterion: str | None = None, ax: Any = None):
         """The criterion against the number of components; see `plots.plot_selection`."""
@@ -213,4 +221,15 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
         raise ValueError(f"No model could be judged by {criterion!r}: every fit collapsed. Try fewer components, or criterion='evidence'.")
     key = (str(table["covariance_type"][row]), int(table["n_components"][row]))
     found = next(search for search in searches if search.prior == table["prior"][row])
-    return Selection(found.estimator(key, random_state), table, criterion, row, found.sweep.agreement(key), notes)
+    best = found.estimator(key, random_state)
+    return Selection(best, table, criterion, row, found.sweep.agreement(key), notes, _shape(best, found.training))
+
+
+def _shape(best: MixtureEstimator, training: Training) -> Shape:
+    """Whether the components of the chosen model look like clusters."""
+    values, weight = training.used()
+    structure, tied = COVARIANCE_TYPES[best.covariance_type]
+    point = Point(best.weights_, best.means_, dense_covariances(best.posterior_))
+    resp = row_facts.responsibilities(best.posterior_, best._coordinates, values)
+    own = values.shape[1] + (0 if tied else structure.n_parameters(values.shape[1]))
+    return assess(point, values, weight, resp, own)

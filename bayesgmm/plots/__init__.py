@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bayesgmm.plots.bootstrap import plot_bootstrap_lrt
+from bayesgmm.plots.combination import plot_combination
 from bayesgmm.plots.components import plot_components
 from bayesgmm.plots.selection import plot_selection
 
-__all__ = ["plot_bootstrap_lrt", "plot_components", "plot_selection"]
+__all__ = ["plot_bootstrap_lrt", "plot_combination", "plot_components", "plot_selection"]

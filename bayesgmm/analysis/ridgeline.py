@@ -1,0 +1,70 @@
+r"""Ridgeline of two Gaussians: the curve that holds every mode and saddle of their mixture.
+
+:math:`x(\alpha) = [(1-\alpha)\Lambda_1 + \alpha\Lambda_2]^{-1} [(1-\alpha)\Lambda_1\mu_1 + \alpha\Lambda_2\mu_2]` for
+:math:`\alpha` from 0 to 1 (Ray & Lindsay 2005, Annals of Statistics 33, theorem 1), whatever the number of columns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+REACH, STEP = 12.0, 0.02
+"""Points of the curve are even in log(alpha / (1 - alpha)): ``REACH`` beyond where the components' spreads put the turn, ``STEP`` apart."""
+
+
+def ratios(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Ridgeline ratio (K, K) of all pairs of components: symmetric, 1 on the diagonal.
+
+    Parameters
+    ----------
+    weights : array, shape (K,)
+    means : array, shape (K, D)
+    covariances : array, shape (K, D, D)
+    """
+    found = np.eye(len(weights))
+    for i in range(len(weights)):
+        for j in range(i):
+            pair = [j, i]
+            found[i, j] = found[j, i] = ratio(weights[pair], means[pair], covariances[pair])
+    return found
+
+
+def ratio(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> float:
+    """Lowest density between the two highest modes of a mixture of two Gaussians, relative to the lower mode; 1 for a single mode.
+
+    Hennig (2010), Advances in Data Analysis and Classification 4, sec. 4.2.
+
+    Parameters
+    ----------
+    weights : array, shape (2,)
+    means : array, shape (2, D)
+    covariances : array, shape (2, D, D)
+    """
+    height = log_density_along(weights, means, covariances)
+    wall = np.concatenate([[-np.inf], height, [-np.inf]])
+    peaks = np.flatnonzero((height > wall[:-2]) & (height >= wall[2:]))
+    if len(peaks) < 2:
+        return 1.0
+    first, second = peaks[np.argsort(height[peaks], kind="stable")[::-1][:2]]
+    lowest = height[min(first, second) : max(first, second) + 1].min()
+    return float(np.exp(lowest - height[second]))
+
+
+def log_density_along(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Log density, up to a constant, at points of the ridgeline from the first mean to the second.
+
+    In coordinates where the first component is standard and the second has uncorrelated columns of variances v.
+    """
+    root = np.linalg.cholesky(covariances[0])
+    inner = np.linalg.solve(root, np.linalg.solve(root, covariances[1]).T)
+    v, axes = np.linalg.eigh((inner + inner.T) / 2)
+    v = np.maximum(v, np.finfo(float).tiny)
+    apart = axes.T @ np.linalg.solve(root, means[1] - means[0])
+    turn = np.log(v)
+    odds = np.exp(np.arange(min(turn.min(), 0) - REACH, max(turn.max(), 0) + REACH, STEP))[:, None]
+    share = odds / (odds + v)
+    y = np.concatenate([np.zeros_like(apart)[None], share * apart, apart[None]])
+    left = np.concatenate([apart[None], v / (odds + v) * apart, np.zeros_like(apart)[None]])
+    first = np.log(weights[0]) - (y**2).sum(1) / 2
+    second = np.log(weights[1]) - ((left**2 / v).sum(1) + turn.sum()) / 2
+    return np.logaddexp(first, second)
