@@ -137,7 +137,7 @@ def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
         constant = jnp.ones((len(rows), columns.shape[1], 1))
         return _information(jnp.concatenate([constant, columns], 2), resp, weights)
 
-    information = accumulate(one, x, weight, chunk_size)
+    information = jnp.asarray(accumulate(one, x, weight, chunk_size))
     if posterior.tied:
         scale = _shared_root(posterior, inner)
         scaled = scale.T @ information @ scale

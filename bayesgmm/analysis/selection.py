@@ -124,7 +124,7 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
         copies = multiplicity(Dirichlet(np.asarray(cell.run.prior.weights.concentration)[: key[1]]), counts)
         matters = sweep.score(key) > limit
         labelled = float(exact_icl(cell.run.prior, cell.run.posterior, problem.x, problem.weight)) - frame.log_jacobian
-        even = key[1] + key[1] % 2 if len(sweep.widths) > 1 else sweep.widths[0]
+        even = key[1] + key[1] % 2 if len(sweep.widths) > 1 else sweep.width(key[1])
         overlap, contraction = response(_occupied(cell.run, even), problem.x, problem.weight) if matters else (0.0, np.nan)
         return {
             "elbo": cell.elbo,

@@ -212,4 +212,4 @@ def _moments(y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     u = centred @ np.linalg.inv(np.linalg.cholesky(covariance)).T
     q = np.einsum("nd,nd->n", u, u)
     weighted = share * q
-    return np.log(np.maximum(weighted @ q, 1e-300)), np.linalg.norm(weighted @ u)
+    return float(np.log(np.maximum(weighted @ q, 1e-300))), float(np.linalg.norm(weighted @ u))

@@ -177,5 +177,6 @@ def _climb(value, clipped, start: Knobs, step) -> tuple[Knobs, jax.Array]:
         leap = Knobs(knobs.log_kappa + move[0], knobs.log_surplus + move[1])
         return jax.tree.map(lambda a: a[top], points), jnp.where(narrow, step * 0.4, step), leap, values[top], n + 1
 
-    start = start, jnp.asarray(step, float), start, value(clipped(start)), 0
-    return jax.lax.while_loop(lambda s: (s[1] > FINE) & (s[4] < SEARCHES), refined, start)[0::3]
+    first = start, jnp.asarray(step, float), start, value(clipped(start)), 0
+    knobs, _, _, best, _ = jax.lax.while_loop(lambda s: (s[1] > FINE) & (s[4] < SEARCHES), refined, first)
+    return knobs, best

@@ -101,7 +101,8 @@ def _axes(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     """Rows about the mean of a component, and the variances and axes of its covariance."""
     total = max(share.sum(), 1e-300)
     centred = rows - share @ rows / total
-    return centred, *np.linalg.eigh((centred * share[:, None]).T @ centred / total)
+    values, axes = np.linalg.eigh((centred * share[:, None]).T @ centred / total)
+    return centred, values, axes
 
 
 def split_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.ndarray, ways=(along, outer)) -> Iterator[np.ndarray]:
