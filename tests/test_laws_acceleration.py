@@ -12,7 +12,7 @@ import bayesgmm as bg
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import DEPTH, empty, propose, remember
 from bayesgmm.inference.initialise import initialise
-from bayesgmm.inference.loop import Outcome, run
+from bayesgmm.inference.loop import Outcome
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -30,7 +30,7 @@ def two_groups(separation: float) -> np.ndarray:
 def passes(case: Case, x, depth: int):
     prior = case.prior(2, 2)
     start = initialise(jax.random.key(0), prior, x, method="kmeans")
-    return run(prior, start, jnp.asarray(x), jnp.ones(N), 1e-13, STEPS, max_steps=STEPS, depth=depth)
+    return bg.fit(prior, start, x, tol=1e-13, max_steps=STEPS, depth=depth)
 
 
 @pytest.mark.parametrize(("mode", "structure", "weights"), KINDS)

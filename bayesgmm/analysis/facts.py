@@ -84,6 +84,7 @@ class Facts:
     converged: bool
     n_iter: int
     n_starts: int
+    restart_agreement: float
     seed: Any
     notes: list[str]
     version: str = __version__
@@ -127,6 +128,7 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
         converged=bool(model.converged_),
         n_iter=int(model.n_iter_),
         n_starts=int(model.n_starts_),
+        restart_agreement=float(model.restart_agreement_),
         seed=model.random_state if isinstance(model.random_state, (int, np.integer)) else None,
         notes=_notes(model, columns),
     )

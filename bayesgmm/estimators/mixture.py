@@ -40,7 +40,7 @@ def store(estimator: MixtureEstimator, fit: Fit, problem: Problem, training: Tra
     estimator.lower_bounds_ = [float(b) + estimator.lower_bound_ - fit.bound for b in fit.history]
     estimator.n_iter_ = fit.n_steps
     estimator.converged_ = fit.outcome == Outcome.CONVERGED
-    estimator.n_starts_ = len(fit.start_bounds)
+    estimator.n_starts_, estimator.restart_agreement_ = len(fit.start_bounds), fit.agreement
     estimator._counts = np.asarray(fit.result.stats.counts)
     estimator._multiplicity = multiplicity(fit.prior.weights, fit.result.stats.counts) if estimator._bayesian else None
     _store_data_facts(estimator, training, problem)
@@ -113,6 +113,7 @@ class MixtureEstimator(Estimator):
     converged_: bool
     n_iter_: int
     n_starts_: int
+    restart_agreement_: float
     n_components_: int
     n_parameters_: int
     n_features_in_: int

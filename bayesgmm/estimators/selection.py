@@ -222,7 +222,8 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
     key = (str(table["covariance_type"][row]), int(table["n_components"][row]))
     found = next(search for search in searches if search.prior == table["prior"][row])
     best = found.estimator(key, random_state)
-    return Selection(best, table, criterion, row, found.sweep.agreement(key), notes, _shape(best, found.training))
+    best.restart_agreement_ = found.sweep.agreement(key)
+    return Selection(best, table, criterion, row, best.restart_agreement_, notes, _shape(best, found.training))
 
 
 def _shape(best: MixtureEstimator, training: Training) -> Shape:

@@ -41,6 +41,10 @@ class Settings:
         return self.depth > 0 and self.tol <= Settings.tol
 
 
+SAME = 0.1
+"""Nats within which two fits count as the same optimum."""
+
+
 @dataclasses.dataclass
 class Fit:
     """A result with its path on the host: all bounds passed through, and the final bounds of all starts."""
@@ -53,6 +57,15 @@ class Fit:
     @property
     def bound(self) -> float:
         return float(self.result.lower_bound)
+
+    @property
+    def agreement(self) -> float:
+        """Share of the starts whose runs end within `SAME` nats of the best; not a number for a single start.
+
+        Starts given up after a short run count as they ended: on large data it is a lower limit.
+        """
+        bounds = np.array(self.start_bounds)
+        return float(np.mean(bounds > np.nanmax(bounds) - SAME)) if len(bounds) > 1 and np.isfinite(bounds).any() else float("nan")
 
     @property
     def outcome(self) -> Outcome:

@@ -31,6 +31,7 @@ from bayesgmm.inference.cells import (
 )
 from bayesgmm.inference.hierarchy import Knobs, first_knobs
 from bayesgmm.inference.proposals import Clusterings, merge_starts, one_hot, split_merge_starts, split_starts
+from bayesgmm.inference.restarts import SAME
 
 PATIENCE = 3
 """Numbers of components without a new best after which a structure is given up."""
@@ -55,9 +56,6 @@ ROUGH = 1.0
 
 RELEVANT = 40.0
 """Nats below the best within which cells are converged in the end."""
-
-SAME = 0.1
-"""Nats within which two fits count as the same optimum."""
 
 IRRELEVANT = 20.0
 """Nats below the best at which a cell need not converge: its probability is nil."""

@@ -46,6 +46,7 @@ def as_json(facts: Facts, structures: dict[str, tuple[int, float]], seconds: flo
         "structures": {name: {"n_components": k, "elbo": value} for name, (k, value) in structures.items()},
         "converged": facts.converged,
         "n_iter": facts.n_iter,
+        "restart_agreement": facts.restart_agreement if facts.n_starts > 1 else None,
         "notes": facts.notes,
         "seed": facts.seed,
         "version": facts.version,

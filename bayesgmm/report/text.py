@@ -78,7 +78,7 @@ def sentences(facts: Facts) -> list[str]:
         said.append(f"k-means with {facts.n_components} clusters (standardised columns) finds {sizes} rows and agrees on {same}.")
     said.append(doubt(facts))
     ended = "Converged" if facts.converged else "NOT converged"
-    starts = f"best of {facts.n_starts} starts" if facts.n_starts > 1 else "one start"
+    starts = f"best of {facts.n_starts} starts, reached by {facts.restart_agreement:.0%}" if facts.n_starts > 1 else "one start"
     seed = "" if facts.seed is None else f" Seed {facts.seed},"
     said.append(f"{ended} after {facts.n_iter} passes, {starts}.{seed} bayesgmm {facts.version}.")
     return said + [f"Note: {note}" for note in facts.notes]
