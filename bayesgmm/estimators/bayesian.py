@@ -110,7 +110,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         Laws of weights and components, in units of the data.
     log_likelihood_ : float
         Log-likelihood at the posterior means, in nats.
-    converged_, n_iter_, labels_, n_parameters_, n_features_in_, feature_names_in_
+    converged_, n_iter_, n_starts_, restart_agreement_, labels_, n_parameters_, n_features_in_, feature_names_in_
         As for `GaussianMixture`.
 
     References
