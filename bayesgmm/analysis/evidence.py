@@ -19,7 +19,11 @@ OCCUPIED = 0.5
 """Expected rows from which a component counts as occupied."""
 
 FLOOR = 0.3
-"""Smallest eigenvalue that counts in full: near-copies of a component, for which the expansion fails, would earn without limit."""
+"""Smallest eigenvalue that counts in full when numbers of components are compared: near-copies of a component, for which the expansion
+fails, would earn without limit."""
+
+TRUSTED = 0.04
+"""The same for the evidence of one model: where a contraction of 0.96 ends the trust in the expansion."""
 
 
 class Evidence(NamedTuple):
@@ -50,9 +54,9 @@ class Evidence(NamedTuple):
 def response(posterior: Mixture, x, weight, floor: float = FLOOR) -> tuple[float, float]:
     r"""What the bound misses because mean field holds labels and parameters apart, and the contraction of the passes.
 
-    :math:`-\tfrac12\sum_j\ln\max(e_j, 0.3)` over the eigenvalues of the linear response: a second-order expansion about the
-    optimum, exact in the limit of many rows, with each direction limited to 0.6 nats. One component: 0. More than 3,000
-    coefficients: 0, and a contraction of NaN.
+    :math:`-\tfrac12\sum_j\ln\max(e_j, \text{floor})` over the eigenvalues of the linear response: a second-order expansion about the
+    optimum, exact in the limit of many rows, with each direction limited: to 0.6 nats by a floor of 0.3. One component: 0. More
+    than 3,000 coefficients: 0, and a contraction of NaN.
 
     Parameters
     ----------
@@ -60,6 +64,8 @@ def response(posterior: Mixture, x, weight, floor: float = FLOOR) -> tuple[float
         At its optimum, in the coordinates of the rows.
     x : Array, shape (N, D)
     weight : Array, shape (N,)
+    floor : float
+        Smallest eigenvalue that counts in full.
     """
     if np.sum(np.asarray(posterior.weights.alive())) == 1:
         return 0.0, 0.0
@@ -79,7 +85,7 @@ def evidence(prior: Mixture, posterior: Mixture, elbo: float, counts, x, weight)
     """Bound, multiplicity and response together; ``prior`` and ``posterior`` in the coordinates of the rows, ``elbo`` in any."""
     copies = multiplicity(prior.weights, counts)
     occupied = np.flatnonzero(np.asarray(counts) > OCCUPIED)
-    overlap, contraction = response(posterior.take(occupied), jnp.asarray(x), jnp.asarray(weight))
+    overlap, contraction = response(posterior.take(occupied), jnp.asarray(x), jnp.asarray(weight), TRUSTED)
     return Evidence(elbo, copies, overlap, elbo + copies + overlap, contraction)
 
 

@@ -158,9 +158,9 @@ def log_ratios(prior: Mixture, proposal: Proposal, x, weight, law, z, score):
 
     def one(args):
         own, place = args
-        point, _ = outward(jax.tree.map(lambda part: part[own], proposal.posterior), place)
+        point, _ = outward(jax.tree.map(lambda part: part[own], proposal.chart), place)
         joint = _log_joint(prior, point, x, weight, score, chunk)
-        pairs = jax.vmap(lambda fit: pair_densities(fit, point))(proposal.posterior)
+        pairs = jax.vmap(lambda fit: pair_densities(fit, point))(proposal.chart.posterior)
         return joint - proposal.log_density(point), pairs
 
     return jax.lax.map(one, (law, z), batch_size=BATCH)

@@ -16,7 +16,7 @@ import numpy as np
 from jax.scipy.special import gammaln
 
 from bayesgmm.analysis.evidence import multiplicity
-from bayesgmm.analysis.unconstrained import inward, n_coordinates, outward
+from bayesgmm.analysis.unconstrained import Chart, chart_of, inward, n_coordinates, outward
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import centred_scores
 from bayesgmm.inference.compiling import jit
@@ -47,8 +47,8 @@ class Proposal(NamedTuple):
 
     Attributes
     ----------
-    posterior : Mixture
-        M fits, stacked along a leading axis: the coordinates of each law.
+    chart : Chart
+        The coordinates of each law, of M fits, stacked along a leading axis.
     root : Array, shape (M, P, P)
         Lower factors of the scale matrices.
     log_weight : Array, shape (M,)
@@ -56,7 +56,7 @@ class Proposal(NamedTuple):
     dof : Array, shape ()
     """
 
-    posterior: Mixture
+    chart: Chart
     root: jax.Array
     log_weight: jax.Array
     dof: jax.Array
@@ -77,11 +77,11 @@ class Proposal(NamedTuple):
     def log_density(self, point: Mixture) -> jax.Array:
         """Log density () of parameters, with respect to the volume that `outward` speaks of."""
 
-        def one(posterior, root):
-            z = inward(posterior, point)
-            return student(z, root, self.dof) - outward(posterior, z)[1]
+        def one(chart, root):
+            z, volume = inward(chart, point)
+            return student(z, root, self.dof) - volume
 
-        return jax.scipy.special.logsumexp(jax.vmap(one)(self.posterior, self.root) + self.log_weight)
+        return jax.scipy.special.logsumexp(jax.vmap(one)(self.chart, self.root) + self.log_weight)
 
 
 def student(z, root, dof):
@@ -93,13 +93,14 @@ def student(z, root, dof):
 
 
 @jit
-def surroundings(prior: Mixture, posterior: Mixture, x, weight):
+def surroundings(prior: Mixture, chart: Chart, x, weight):
     """The bound of a fit, and what the labels hide about the coordinates there, G (P, P)."""
+    posterior = chart.posterior
     structure, natural = posterior.structure, posterior.natural()
     size, k = n_coordinates(posterior), posterior.n_components
 
     def one(rows, weights):
-        slopes = jax.jacfwd(lambda z: centred_scores(structure, outward(posterior, z)[0].natural(), rows))(jnp.zeros(size))
+        slopes = jax.jacfwd(lambda z: centred_scores(structure, outward(chart, z)[0].natural(), rows))(jnp.zeros(size))
         resp = soft(centred_scores(structure, natural, rows))[1]
         mean = jnp.einsum("nk,nkp->np", resp, slopes)
         spread = ((slopes - mean[:, None]) * jnp.sqrt(resp * weights[:, None])[:, :, None]).reshape(-1, size)
@@ -124,22 +125,25 @@ def make_proposal(prior: Mixture, posteriors: list[Mixture], x, weight) -> Propo
 
     One more stands where all rows are in one component; it counts where the data are few.
     """
-    fits = list(posteriors)
-    k, size = prior.n_components, n_coordinates(posteriors[0])
-    if k > 1:
-        fits.append(all_in_one(prior, x, weight))
-    roots, logs = [], []
-    for fit in fits:
-        bound, hidden = surroundings(prior, fit, x, weight)
-        values, vectors = np.linalg.eigh(np.eye(size) - np.asarray(hidden))
-        values = np.maximum(values, FLOOR)
-        roots.append(np.linalg.cholesky((vectors / values) @ vectors.T))
-        counts = np.asarray(fit.weights.concentration - prior.weights.concentration)
-        logs.append(float(bound) + multiplicity(prior.weights, counts) - np.log(values).sum() / 2)
-    share = np.exp(logs - np.max(logs))
+    charts = [chart_of(fit) for fit in posteriors]
+    if prior.n_components > 1:
+        charts.append(chart_of(all_in_one(prior, x, weight)))
+    around = [_around(prior, chart, x, weight) for chart in charts]
+    share = np.exp([log for _, log in around] - np.max([log for _, log in around]))
     kept = np.flatnonzero(share / share.sum() >= NOTHING)
     share = np.maximum(share[kept] / share[kept].sum(), LEAST)
+    size = len(around[0][0])
     dof = LIGHT if size <= FEW else STEEP
-    stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *(fits[i] for i in kept))
-    root = jnp.asarray(np.stack([roots[i] for i in kept]) * np.sqrt(WIDER * (dof - 2) / dof))
-    return Proposal(stacked, root, jnp.log(jnp.asarray(share / share.sum())), jnp.asarray(dof))
+    chart = jax.tree.map(lambda *parts: jnp.stack(parts), *(charts[i] for i in kept))
+    root = jnp.asarray(np.stack([around[i][0] for i in kept]) * np.sqrt(WIDER * (dof - 2) / dof))
+    return Proposal(chart, root, jnp.log(jnp.asarray(share / share.sum())), jnp.asarray(dof))
+
+
+def _around(prior: Mixture, chart: Chart, x, weight) -> tuple[np.ndarray, float]:
+    """Lower factor (P, P) of the covariance of linear response at a fit, and the log evidence found there, roughly."""
+    bound, hidden = surroundings(prior, chart, x, weight)
+    values, vectors = np.linalg.eigh(np.eye(len(hidden)) - np.asarray(hidden))
+    values = np.maximum(values, FLOOR)
+    counts = np.asarray(chart.posterior.weights.concentration - prior.weights.concentration)
+    log = float(bound) + multiplicity(prior.weights, counts) - np.log(values).sum() / 2
+    return np.linalg.cholesky((vectors / values) @ vectors.T), log

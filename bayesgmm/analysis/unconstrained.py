@@ -13,43 +13,58 @@ shared covariance has one T for all components.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import digamma, polygamma
 
 from bayesgmm.core.linalg import LOG_2, solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
+from bayesgmm.core.pytree import pytree
 from bayesgmm.core.weights import PointWeights
 
 
-def n_coordinates(posterior: Mixture) -> int:
-    """Free parameters P of the mixture: K - 1 for weights, K D for means, and those of K matrices or of one."""
-    law = posterior.components
-    return posterior.n_components * (1 + law.n_features) - 1 + len(law.scale) * law.structure.n_parameters(law.n_features)
+@pytree
+class Chart:
+    """Coordinates that belong to one fit.
 
+    Parameters
+    ----------
+    posterior : Mixture
+        The fit: Dirichlet weights and Normal-Wishart components.
+    factor : Array, shape (K or 1, packed)
+        F of each matrix.
+    ratio, root : Array, shapes (K - 1,) and (K - 1, K - 1)
+        Mean of the log ratios of the weights to the last, and lower factor of their covariance, under the fit.
+    centre, width : Array, shape (K or 1, L)
+        Mean and standard deviation of the logs of the diagonals of T, under the fit.
+    """
 
-class _Standard(NamedTuple):
-    """Where the coordinates have their origin and unit: log ratios of weights, and log diagonals, under the fit."""
-
+    posterior: Mixture
+    factor: jax.Array
     ratio: jax.Array
     root: jax.Array
     centre: jax.Array
     width: jax.Array
 
 
-def _standard(posterior: Mixture) -> _Standard:
-    """Moments of log gammas; centre and width have shape (K or 1, packed diagonal)."""
-    alpha, law = posterior.weights.concentration, posterior.components
+def chart_of(posterior: Mixture) -> Chart:
+    """The coordinates of a fit, from the moments of log gammas; computed on the host, since derivatives of gammaln compile slowly."""
+    from scipy.special import digamma, polygamma
+
+    alpha, law = np.asarray(posterior.weights.concentration), posterior.components
     count, size, _ = law.structure.blocks(law.n_features)
-    covariance = jnp.diag(polygamma(1, alpha[:-1])) + polygamma(1, alpha[-1])
-    half = (law.dof[:, None] - size + 1 + jnp.arange(size)) / 2
-    half = jnp.broadcast_to(half, (len(half), count * size))
-    ratio = digamma(alpha[:-1]) - digamma(alpha[-1])
-    return _Standard(ratio, jnp.linalg.cholesky(covariance), (digamma(half) + LOG_2) / 2, jnp.sqrt(polygamma(1, half)) / 2)
+    covariance = np.diag(polygamma(1, alpha[:-1])) + polygamma(1, alpha[-1])
+    half = np.tile((np.asarray(law.dof)[:, None] - size + 1 + np.arange(size)) / 2, (1, count))
+    parts = (digamma(alpha[:-1]) - digamma(alpha[-1]), np.linalg.cholesky(covariance))
+    logs = ((digamma(half) + LOG_2) / 2, np.sqrt(polygamma(1, half)) / 2)
+    return Chart(posterior, law.structure.factor(jnp.asarray(law.scale)), *(jnp.asarray(part) for part in (*parts, *logs)))
+
+
+def n_coordinates(posterior: Mixture) -> int:
+    """Free parameters P of the mixture: K - 1 for weights, K D for means, and those of K matrices or of one."""
+    law = posterior.components
+    return posterior.n_components * (1 + law.n_features) - 1 + len(law.scale) * law.structure.n_parameters(law.n_features)
 
 
 def _triangles(law, logs, below):
@@ -60,13 +75,12 @@ def _triangles(law, logs, below):
     return jax.vmap(jnp.diag)(jnp.exp(logs)).at[:, rows, columns].set(below)
 
 
-def outward(posterior: Mixture, z) -> tuple[Mixture, jax.Array]:
+def outward(chart: Chart, z) -> tuple[Mixture, jax.Array]:
     """Parameters at coordinates z, and the log of the volume of parameters in a unit volume of coordinates.
 
     Parameters
     ----------
-    posterior : Mixture
-        The fit: Dirichlet weights and Normal-Wishart components.
+    chart : Chart
     z : Array, shape (P,)
         Log ratios of weights (K - 1), u (K, D), log diagonals, entries below the diagonals.
 
@@ -77,52 +91,48 @@ def outward(posterior: Mixture, z) -> tuple[Mixture, jax.Array]:
     Array, shape ()
         Volume in the weights but the last, the means, and the distinct entries of the covariances.
     """
-    law, structure, k = posterior.components, posterior.structure, posterior.n_components
-    at = _standard(posterior)
-    ends = np.cumsum([k - 1, k * law.n_features, at.centre.size])
+    law, structure, k = chart.posterior.components, chart.posterior.structure, chart.posterior.n_components
+    ends = np.cumsum([k - 1, k * law.n_features, chart.centre.size])
     ratios, u, logs, below = jnp.split(z, ends)
-    log_weights = jax.nn.log_softmax(jnp.append(at.ratio + at.root @ ratios, 0.0))
-    logs = at.centre + at.width * logs.reshape(at.centre.shape)
+    log_weights = jax.nn.log_softmax(jnp.append(chart.ratio + chart.root @ ratios, 0.0))
+    logs = chart.centre + chart.width * logs.reshape(chart.centre.shape)
     triangle = _triangles(law, logs, below.reshape(len(law.scale), -1))
-    factor = structure.factor(law.scale)
     identity = structure.identity(law.n_features)
-    covariance = jax.vmap(lambda f, t: structure.transform(f, structure.untransform(t, identity)))(factor, triangle)
-
-    def moved(f, t, step):
-        return structure.apply(f, structure.solve(t, step))
-
-    spread = (jnp.broadcast_to(a, (k, *a.shape[1:])) for a in (factor, triangle))
+    covariance = jax.vmap(lambda f, t: structure.transform(f, structure.untransform(t, identity)))(chart.factor, triangle)
+    factors, triangles = (jnp.broadcast_to(a, (k, *a.shape[1:])) for a in (chart.factor, triangle))
     steps = u.reshape(law.mean.shape) / jnp.sqrt(law.mean_precision)[:, None]
-    point = Mixture(PointWeights(jnp.exp(log_weights)), Gaussian(law.mean + jax.vmap(moved)(*spread, steps), covariance, structure))
-    return point, _log_volume(posterior, at, log_weights, logs)
+    moved = jax.vmap(lambda f, t, step: structure.apply(f, structure.solve(t, step)))(factors, triangles, steps)
+    point = Mixture(PointWeights(jnp.exp(log_weights)), Gaussian(law.mean + moved, covariance, structure))
+    return point, _log_volume(chart, log_weights, logs)
 
 
-def _log_volume(posterior: Mixture, at: _Standard, log_weights, logs):
-    """Log of the absolute determinant of the derivative of `outward`; logs (K or 1, count x size) are log diagonals of T."""
-    law, k = posterior.components, posterior.n_components
+def _log_volume(chart: Chart, log_weights, logs):
+    """Log of the absolute determinant of the derivative of `outward`; logs (K or 1, L) are log diagonals of T."""
+    law, k = chart.posterior.components, chart.posterior.n_components
     _, size, copies = law.structure.blocks(law.n_features)
-    scale = law.structure.log_det(law.structure.factor(law.scale))
+    scale = law.structure.log_det(chart.factor)
     log_det = scale - 2 * logs.sum(1)
-    weights = log_weights.sum() + jnp.log(jnp.diagonal(at.root)).sum()
+    weights = log_weights.sum() + jnp.log(jnp.diagonal(chart.root)).sum()
     means = (jnp.broadcast_to(copies * log_det, k) - law.n_features * jnp.log(law.mean_precision)).sum() / 2
     powers = jnp.tile(jnp.arange(size) + 2 - 2 * (size + 1), logs.shape[1] // size)
-    matrices = (size + 1) / 2 * scale.sum() + (powers * logs).sum() + (LOG_2 + jnp.log(at.width)).sum()
+    matrices = (size + 1) / 2 * scale.sum() + (powers * logs).sum() + (LOG_2 + jnp.log(chart.width)).sum()
     return weights + means + matrices
 
 
-def inward(posterior: Mixture, point: Mixture) -> jax.Array:
-    """Coordinates (P,) of parameters: the inverse of `outward`."""
-    law, structure = posterior.components, posterior.structure
-    at = _standard(posterior)
+def inward(chart: Chart, point: Mixture) -> tuple[jax.Array, jax.Array]:
+    """Coordinates (P,) of parameters and the log volume there: the inverse of `outward`."""
+    law, structure = chart.posterior.components, chart.posterior.structure
     log_weights = point.weights.expected_log()
-    factor, root = structure.factor(law.scale), structure.factor(point.components.covariance)
-    triangle = solve_lower(root, factor) if structure.rank == 2 else factor / root
+    root = structure.factor(point.components.covariance)
+    triangle = solve_lower(root, chart.factor) if structure.rank == 2 else chart.factor / root
     roots = jnp.broadcast_to(root, (len(law.mean), *root.shape[1:]))
     u = jax.vmap(structure.solve)(roots, point.components.mean - law.mean) * jnp.sqrt(law.mean_precision)[:, None]
     diagonal, below = triangle.reshape(len(triangle), -1), jnp.zeros(0)
     if structure.rank == 2:
         rows, columns = np.tril_indices(law.n_features, -1)
         diagonal, below = jnp.diagonal(triangle, axis1=-2, axis2=-1), triangle[:, rows, columns]
-    ratios = solve_lower(at.root, (log_weights[:-1] - log_weights[-1] - at.ratio)[:, None])
-    logs = (jnp.log(diagonal) - at.centre) / at.width
-    return jnp.concatenate([part.ravel() for part in (ratios, u, logs, below)])
+    diagonal = jnp.broadcast_to(diagonal, chart.centre.shape)
+    ratios = solve_lower(chart.root, (log_weights[:-1] - log_weights[-1] - chart.ratio)[:, None])
+    logs = jnp.log(diagonal)
+    z = jnp.concatenate([part.ravel() for part in (ratios, u, (logs - chart.centre) / chart.width, below)])
+    return z, _log_volume(chart, log_weights, logs)
