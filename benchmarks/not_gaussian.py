@@ -1,6 +1,6 @@
 """Clusters that are not Gaussian components: `bayesgmm.select`, its components combined in every way, and scikit-learn's lowest BIC.
 
-    python benchmarks/not_gaussian.py --sets 4
+    python benchmarks/not_gaussian.py --sets 4 --cache programs
 
 Six kinds of data, two to fifty columns, 600 to 800 rows. Printed are the share of sets with the right number of clusters and the adjusted
 Rand index of the rows that belong to a cluster. A background of noise may be left as a cluster of its own: then one more is right too.
@@ -133,7 +133,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=4, help="data sets of each kind")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--cache", help="folder of compiled programs to use and fill")
     options = parser.parse_args()
+    if options.cache:
+        import bayesgmm as bg
+
+        bg.enable_compilation_cache(options.cache)
     columns: dict[str, dict] = {}
     for kind in options.kinds:
         began, scores, said = time.process_time(), defaultdict(list), defaultdict(list)

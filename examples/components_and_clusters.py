@@ -1,0 +1,42 @@
+"""Old Faithful has three Gaussian components. Has it three clusters?
+
+Run: python examples/components_and_clusters.py [OUTPUT.png]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+
+import bayesgmm as bg
+from bayesgmm.plots import plot_components
+
+data = bg.load_dataset("faithful")
+frame = pd.DataFrame(data.x, columns=["eruption length (min)", "waiting time (min)"])
+selection = bg.select(frame, n_components=range(1, 5), covariance_type="tied", random_state=0)
+print(selection.verdict, end="\n\n")
+
+# Two of the three overlap. Every way of combining joins those two, and no others.
+for method in ("entropy", "misclassification", "ridgeline"):
+    combination = bg.combine(selection.best, frame, method)
+    print(combination, end="\n\n")
+
+figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+plot_components(selection.best, frame, ax=axes[0])
+axes[0].set_title(f"{selection.n_components} components")
+combination = bg.combine(selection.best, frame)
+for k, (colour, marker) in enumerate(zip(("#0072B2", "#D55E00"), "os", strict=True)):
+    mine = combination.labels == k
+    axes[1].scatter(*data.x[mine].T, s=16, c=colour, marker=marker, alpha=0.7, linewidths=0, label=f"cluster {k + 1}: {mine.sum()} rows")
+axes[1].set(title=f"{combination.n_clusters} clusters", xlabel=frame.columns[0])
+axes[1].legend(frameon=False, fontsize="small")
+axes[1].spines[["top", "right"]].set_visible(False)
+combination.plot(axes[2]).set_title("entropy of the assignments")
+figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/components_and_clusters.png", dpi=110, metadata={"Software": None})
+
+# The long eruptions are not quite Gaussian: two components describe them, one cluster holds them.
