@@ -17,6 +17,7 @@ from jax.scipy.special import gammaln
 
 from bayesgmm.analysis.evidence import multiplicity
 from bayesgmm.analysis.unconstrained import Chart, chart_of, inward, n_coordinates, outward
+from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import centred_scores
 from bayesgmm.inference.compiling import jit
@@ -87,7 +88,7 @@ class Proposal(NamedTuple):
 def student(z, root, dof):
     """Log density of a multivariate Student t at z (P,) with centre 0 and scale ``root root^T``."""
     size = z.shape[0]
-    squares = (jax.scipy.linalg.solve_triangular(root, z, lower=True) ** 2).sum()
+    squares = (solve_lower(root, z[:, None]) ** 2).sum()
     level = gammaln((dof + size) / 2) - gammaln(dof / 2) - size / 2 * jnp.log(dof * jnp.pi)
     return level - jnp.log(jnp.diagonal(root)).sum() - (dof + size) / 2 * jnp.log1p(squares / dof)
 
