@@ -50,7 +50,9 @@ def test_the_best_model_is_the_row_chosen(faithful):
     assert best.n_components_ == faithful.n_components == 3 and best.covariance_type == faithful.covariance_type == "tied"
     assert best.lower_bound_ == pytest.approx(t["elbo"][row], abs=0.01)
     found = best.log_evidence(FAITHFUL)
-    assert found.total - t["price"][row] == pytest.approx(t["evidence"][row], abs=0.02)
+    floored = found.elbo + found.multiplicity + t["response"][row]
+    assert floored - t["price"][row] == pytest.approx(t["evidence"][row], abs=0.02)
+    assert 0 < t["response"][row] <= found.response + 0.01
     assert 0 < faithful.restart_agreement <= 1
 
 
