@@ -93,6 +93,12 @@ def test_components_with_few_rows_are_not_tested(monkeypatch):
     assert np.isfinite(p_values(drawn(0, 5000))[0]).all()
 
 
+def test_a_component_without_volume_is_not_tested():
+    flat = Point(TWO.weights, TWO.means, np.zeros((2, 2, 2)))
+    found = shape.assess(flat, drawn(0), np.ones(300), np.tile([0.98, 0.02], (300, 1)), 5)
+    assert np.isnan(found.p_value).all() and not len(found.not_gaussian) and found.tiny == (Tiny(1, 0.0, 5),)
+
+
 def test_draws_follow_the_mixture():
     x = shape._draw(TWO, 20, 1000, np.random.default_rng(0))
     assert x.shape == (20, 1000, 2)

@@ -110,7 +110,11 @@ def assess(point: Point, x: np.ndarray, weight: np.ndarray, resp: np.ndarray, ow
     """
     rows = np.bincount(resp.argmax(1), weight, resp.shape[1])
     tiny = tuple(Tiny(k, float(n), own_parameters) for k, n in enumerate(rows) if n < own_parameters)
-    return Shape(*shape_test(point, x, weight, seed), overlapping(resp, weight), tiny)
+    try:
+        p_value, deviation = shape_test(point, x, weight, seed)
+    except np.linalg.LinAlgError:  # columns that depend on one another: there is no shape to test
+        p_value, deviation = np.full(len(rows), np.nan), np.full(len(rows), "")
+    return Shape(p_value, deviation, overlapping(resp, weight), tiny)
 
 
 def overlapping(resp: np.ndarray, weight: np.ndarray) -> tuple[Overlap, ...]:
