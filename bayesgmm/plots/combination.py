@@ -29,7 +29,7 @@ def plot_combination(combination: Any, ax: Any = None):
     (_entropies if combination.method == "entropy" else _values)(combination, ax)
     ax.set_xticks(np.arange(1, combination.n_components + 1))
     ax.set_xlim(0.5, combination.n_components + 0.5)
-    ax.set_xlabel("number of clusters")
+    ax.set_xlabel("number of clusters" if combination.method == "entropy" else "number of clusters before and after each merge")
     ax.legend(frameon=False, fontsize="small")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -39,9 +39,10 @@ def _entropies(combination: Any, ax) -> None:
     """The curve and, at an elbow, the two lines that meet there."""
     n, chosen = np.arange(1, combination.n_components + 1), combination.n_clusters
     ax.plot(n, combination.entropy, "o-", color=COLOURS[0], label="entropy")
-    if combination.rule == "elbow" and combination.n_components > 2:
-        for side in (n <= chosen, n >= chosen):
-            ax.plot(n[side], np.poly1d(np.polyfit(n[side], combination.entropy[side], 1))(n[side]), "--", color=COLOURS[1], linewidth=1)
+    if combination.rule == "elbow" and combination.n_components > 3:
+        for side, label in ((n <= chosen, "regression lines"), (n >= chosen, None)):
+            line = np.poly1d(np.polyfit(n[side], combination.entropy[side], 1))
+            ax.plot(n[side], line(n[side]), "--", color=COLOURS[1], linewidth=1, label=label)
     label = f"chosen: {chosen} cluster{'s' * (chosen != 1)}"
     ax.plot(chosen, combination.entropy[chosen - 1], "o", markersize=15, fillstyle="none", color="black", label=label)
     ax.set_ylabel("entropy of the assignments, nats")
