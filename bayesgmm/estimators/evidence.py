@@ -118,7 +118,7 @@ def importance_evidence(models: Any, X: Any, sample_weight: Any = None, n_draws:
     kept = optima.distinct([posterior, *others], [model.lower_bound_ for model in fits])
     found = importance.importance_evidence(prior, [[posterior, *others][i] for i in kept], y, weight, int(n_draws), seed)
     _warn(found)
-    return found._replace(log_evidence=found.log_evidence - weight.sum() * float(fits[0]._coordinates.log_det))
+    return found._replace(log_evidence=found.log_evidence - float(weight.sum() * fits[0]._coordinates.log_det))
 
 
 def _warn(found: Importance) -> None:
