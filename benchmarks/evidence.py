@@ -3,10 +3,9 @@
 Run: python benchmarks/evidence.py [--draws 4000] [--starts 30] [--only sampled|exact]
 
 Prints two tables in Markdown, in nats. The first: bound, bound with relabelled copies, the same with the response under the floor of
-`select` (0.3), and `log_evidence`, all less the importance value; this, its standard error and k-hat; the contraction. The second, for
-sets of eight or nine rows, where the evidence is summed over all assignments: `log_evidence` of the best fit and summed over optima,
-importance values from one fit and from all, all less the exact value. Data: equidistant unit Gaussians, on a line where columns are too
-few.
+`select` (0.3), and `log_evidence`, all less the importance value; this, its standard error and k-hat; the contraction. The second,
+for sets of eight or nine rows, where the evidence is summed over all assignments: `log_evidence` of the best fit and summed over optima,
+importance values from one fit and from all, all less the exact value. Data: equidistant unit Gaussians, on a line where columns are few.
 """
 
 from __future__ import annotations
