@@ -32,27 +32,45 @@ def two_groups(seed: int) -> np.ndarray:
     return rng.normal(size=(150, 2)) * [1.0, 0.7] + np.where(rng.random((150, 1)) < 0.5, 0.0, [[3.0, 1.0]])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", type=int, default=100, help="sets for the level")
-    parser.add_argument("--bootstrap", type=int, default=99, help="sets drawn for each test of the level")
-    args = parser.parse_args()
+def diabetes() -> None:
     x = bg.load_dataset("diabetes").x
     print(f"diabetes: first call with 1 set {timed(x, 1)[1]:.1f} s")
     found, seconds = timed(x, 999)
-    print(f"{found}\n{seconds:.1f} s")
-    searches = [timed(x, 1, random_state=seed, max_components=3, level=0.9999)[0].table["log_likelihood_next"] for seed in range(40)]
-    for k, values in enumerate(np.array(searches).T, 2):
+    print(f"{found}\n{seconds:.1f} s", flush=True)
+
+
+def searches(n_seeds: int = 40) -> None:
+    x = bg.load_dataset("diabetes").x
+    found = [timed(x, 1, random_state=seed, max_components=3, level=0.9999)[0].table["log_likelihood_next"] for seed in range(n_seeds)]
+    for k, values in enumerate(np.array(found).T, 2):
         short = values.max() - values
         reached = np.mean(short < 0.05)
-        print(f"{k} components, 40 searches: best {values.max():.3f}, reached by {reached:.2f}, mean shortfall {short.mean():.2f}")
+        print(f"{k} components, {n_seeds} searches: best {values.max():.3f}, reached by {reached:.2f}, mean shortfall {short.mean():.2f}")
+
+
+def level(n_sets: int, n_bootstrap: int) -> None:
     p_values = []
-    for seed in range(args.sets):
-        table = timed(two_groups(seed), args.bootstrap, max_components=2, level=0.9999)[0].table
-        p_values.append(table["p_value"])
+    for seed in range(n_sets):
+        p_values.append(timed(two_groups(seed), n_bootstrap, max_components=2, level=0.9999)[0].table["p_value"])
+        if seed % 20 == 19:
+            print(f"{seed + 1} sets", flush=True)
     p = np.array(p_values)
-    for level in LEVELS:
-        print(f"level {level}: 1 against 2 rejected {np.mean(p[:, 0] <= level):.3f}, 2 against 3 rejected {np.mean(p[:, 1] <= level):.3f}")
+    for at in LEVELS:
+        print(f"level {at}: 1 against 2 rejected {np.mean(p[:, 0] <= at):.3f}, 2 against 3 rejected {np.mean(p[:, 1] <= at):.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=["diabetes", "searches", "level"], help="what to measure")
+    parser.add_argument("--sets", type=int, default=100, help="sets for the level")
+    parser.add_argument("--bootstrap", type=int, default=99, help="sets drawn for each test of the level")
+    args = parser.parse_args()
+    if "diabetes" in args.parts:
+        diabetes()
+    if "searches" in args.parts:
+        searches()
+    if "level" in args.parts:
+        level(args.sets, args.bootstrap)
 
 
 if __name__ == "__main__":
