@@ -60,12 +60,12 @@ class Fit:
 
     @property
     def agreement(self) -> float:
-        """Share of the starts whose runs end within `SAME` nats of the best; not a number for a single start.
+        """Share of the starts whose runs end within `SAME` nats of the best; 1 for a single start, which tells nothing.
 
         Starts given up after a short run count as they ended: on large data it is a lower limit.
         """
         bounds = np.array(self.start_bounds)
-        return float(np.mean(bounds > np.nanmax(bounds) - SAME)) if len(bounds) > 1 and np.isfinite(bounds).any() else float("nan")
+        return float(np.mean(bounds > np.nanmax(bounds) - SAME)) if len(bounds) > 1 and np.isfinite(bounds).any() else 1.0
 
     @property
     def outcome(self) -> Outcome:
