@@ -323,8 +323,10 @@ def test_interrupted(run, monkeypatch):
 
 
 def process(*words, **environment):
+    """Runs the command; a cache folder set for these tests' programs must not pass for the one it chooses itself."""
+    inherited = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     command = [sys.executable, "-m", "bayesgmm.cli", *words]
-    return subprocess.run(command, capture_output=True, timeout=300, env=os.environ | environment)
+    return subprocess.run(command, capture_output=True, timeout=300, env=inherited | environment)
 
 
 def test_as_a_process(folder):
