@@ -13,6 +13,7 @@ import concurrent.futures
 import csv
 import multiprocessing
 import os
+import queue
 import time
 from collections import defaultdict
 
@@ -50,14 +51,18 @@ def judge(design: Design, offset: int, warm: bool) -> dict:
     return dict(zip(FIELDS, values + found + last, strict=True))
 
 
-def work(group: list[tuple[Design, int]], core: int, warm: bool, cache: str | None) -> list[dict]:
-    """All sets of one shape, in a process of their own."""
+def work(group: list[tuple[Design, int]], cores: queue.Queue, warm: bool, cache: str | None) -> list[dict]:
+    """All sets of one shape, in a process of their own on a core that no other job has."""
+    core = cores.get()
     os.sched_setaffinity(0, {core})
     if cache:
         import bayesgmm as bg
 
         bg.enable_compilation_cache(cache)
-    return [judge(design, offset, warm) for design, offset in group]
+    try:
+        return [judge(design, offset, warm) for design, offset in group]
+    finally:
+        cores.put(core)
 
 
 def run(offsets: list[int], jobs: int, warm: bool, cache: str | None) -> list[dict]:
@@ -67,9 +72,13 @@ def run(offsets: list[int], jobs: int, warm: bool, cache: str | None) -> list[di
         for design in designs(offset):
             groups[design.n_rows, design.n_features].append((design, offset))
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
+    executor = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1)
+    with context.Manager() as manager, executor as pool:
+        cores = manager.Queue()
+        for core in range(jobs):
+            cores.put(core)
         ordered = sorted(groups.values(), key=lambda g: -g[0][0].n_rows * g[0][0].n_features)
-        futures = [pool.submit(work, group, i % jobs, warm, cache) for i, group in enumerate(ordered)]
+        futures = [pool.submit(work, group, cores, warm, cache) for group in ordered]
         rows = []
         for future in concurrent.futures.as_completed(futures):
             rows += future.result()

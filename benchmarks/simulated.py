@@ -69,19 +69,24 @@ def simulate(design: Design) -> Truth:
     """Draw the data set of a design."""
     rng = np.random.default_rng(design.seed)
     k, d, n = design.n_components, design.n_features, design.n_rows
-    weights = _weights(rng, k, design.weights)
-    labels = np.repeat(np.arange(k), _counts(n, weights))
-    covariances, means = _covariances(rng, k, d, design.shape), _means(rng, k, d)
+    weights = random_weights(rng, k, design.weights)
+    covariances, means = random_covariances(rng, k, d, design.shape), _means(rng, k, d)
     if k > 1:
         means = means * _stretch(rng, means, covariances, weights, ERROR[design.overlap])
-    noise = rng.standard_normal((n, d))
+    x, labels = draw(rng, n, weights, means, covariances)
+    return Truth(x, labels, _log_density(x, means, covariances, weights).argmax(1))
+
+
+def draw(rng, n: int, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (N, D) of a mixture in random order and their components (N,); sizes are as near to the weights as they can be."""
+    labels = np.repeat(np.arange(len(weights)), _counts(n, weights))
+    noise = rng.standard_normal((n, means.shape[1]))
     x = means[labels] + np.einsum("nij,nj->ni", np.linalg.cholesky(covariances)[labels], noise)
-    oracle = _log_density(x, means, covariances, weights).argmax(1)
     shuffled = rng.permutation(n)
-    return Truth(x[shuffled], labels[shuffled], oracle[shuffled])
+    return x[shuffled], labels[shuffled]
 
 
-def _weights(rng, k: int, kind: str) -> np.ndarray:
+def random_weights(rng, k: int, kind: str) -> np.ndarray:
     if kind == "balanced" or k == 1:
         return np.full(k, 1 / k)
     weights = rng.permutation(6.0 ** (np.arange(k) / max(k - 1, 1)))
@@ -96,7 +101,7 @@ def _counts(n: int, weights: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _covariances(rng, k: int, d: int, shape: str) -> np.ndarray:
+def random_covariances(rng, k: int, d: int, shape: str) -> np.ndarray:
     def full():
         values = np.exp(rng.uniform(-1.2, 1.2, d))
         q, r = np.linalg.qr(rng.standard_normal((d, d)))

@@ -42,7 +42,7 @@ NEAR = 60.0
 BELOW, ABOVE = 3, 2
 """Numbers of components below and above the best one that are searched backwards."""
 
-PROMISING = 30.0
+PROMISING = 10.0
 """Nats below the best within which the components of a fit are rearranged."""
 
 FEWEST = 3
