@@ -12,15 +12,13 @@ from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import hard
 from bayesgmm.inference.kmeans import Centroids, FlatCentroids, seed
 from bayesgmm.inference.loop import run
+from bayesgmm.inference.splits import WAYS, flattest, outer, parts
 
 WARD_ROWS = 1000
 """Rows clustered hierarchically; the others go to the nearest cluster mean."""
 
 LLOYD = 12
 """Passes of k-means for a start."""
-
-DIRECTIONS, DESCENTS = 8, 10
-"""Directions from which the flattest projection is searched, and steps of each search."""
 
 
 @jit
@@ -86,56 +84,11 @@ class Clusterings:
         return labels
 
 
-def along(share: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows (N,) beyond the mean of a component, with ``share`` (N,) of each row, along its longest axis."""
-    centred, _, axes = _axes(share, rows)
-    return centred @ axes[:, -1] > 0
-
-
-def outer(share: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows (N,) of the outer half of a component, by Mahalanobis distance: parts of two that differ in size rather than in place."""
-    centred, values, axes = _axes(share, rows)
-    distance = ((centred @ axes) ** 2 / np.maximum(values, 1e-9 * max(values[-1], 1e-300))).sum(1)
-    order = np.argsort(distance, kind="stable")
-    return distance > distance[order[np.searchsorted(np.cumsum(share[order]), share.sum() / 2)]]
-
-
-def flattest(share: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows (N,) beyond the mean of a component along the axis of lowest kurtosis, where two groups of equal weight are farthest apart.
-
-    Pena & Prieto (2001), JASA 96: whatever the covariances, such a projection of two groups has a kurtosis below 3 that falls as they
-    part. Searched by descent on whitened rows, from the axes of least fourth moments (Tyler, Critchley, Duembgen & Oja 2009, JRSS B 71)
-    and from axes of the covariance.
-    """
-    centred, values, axes = _axes(share, rows)
-    present = share > 1e-3 * share.max()
-    scale = np.sqrt(np.maximum(values, 1e-9 * max(values[-1], 1e-300)))
-    white, part = (centred @ axes / scale)[present], share[present] / share[present].sum()
-    fourth = np.linalg.eigh((white * (part * (white * white).sum(1))[:, None]).T @ white)[1]
-    found = np.concatenate([fourth[:, : DIRECTIONS // 2], np.eye(len(values))[:, -(DIRECTIONS // 2) :]], 1)
-    for _ in range(DESCENTS):
-        along = white @ found
-        cubes = along * along * along * part[:, None]
-        kurtosis = (cubes * along).sum(0)
-        found = found - (white.T @ cubes - kurtosis * found) / 3
-        found /= np.linalg.norm(found, axis=0)
-    lowest = ((white @ found) ** 4 * part[:, None]).sum(0).argmin()
-    return centred @ axes / scale @ found[:, lowest] > 0
-
-
-def _axes(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows about the mean of a component, and the variances and axes of its covariance."""
-    total = max(share.sum(), 1e-300)
-    centred = rows - share @ rows / total
-    values, axes = np.linalg.eigh((centred * share[:, None]).T @ centred / total)
-    return centred, values, axes
-
-
-def split_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.ndarray, ways=(flattest, along, outer)) -> Iterator[np.ndarray]:
+def split_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.ndarray, ways=WAYS) -> Iterator[np.ndarray]:
     """One component more: each of the heaviest in turn divided in two, in each of some ways."""
     for k in np.argsort(-(weight @ resp[:, :n_alive]), kind="stable"):
         share = weight * resp[:, k]
-        for part in (way(share, rows) for way in ways if share.sum() >= 2):
+        for part in parts(share, rows, ways):
             if min(share[part].sum(), share[~part].sum()) >= 1:
                 divided = resp.copy()
                 divided[part, n_alive], divided[part, k] = resp[part, k], 0
