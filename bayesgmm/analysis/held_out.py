@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.inference.cells import CHUNK, FINALISTS, Frame, Runs, converge, responsibilities
@@ -84,7 +83,7 @@ def _fitted_without(sweep: Sweep, keys: list[Key], frame: Frame) -> np.ndarray:
     some = (keys * FINALISTS)[:FINALISTS]
     runs: Runs = jax.tree.map(lambda *a: np.stack(a), *(sweep.cells[key].run for key in some))
     stats = _restricted(runs.posterior, sweep.frames[keys[0][0]].problem.x, frame.problem.x, frame.problem.weight)
-    alive = jnp.stack([frame.alive(key[1], sweep.width(key[1])) for key in some])
+    alive = np.stack([frame.alive(key[1], sweep.width(key[1])) for key in some])
     ended = converge(frame, dataclasses.replace(runs, stats=stats), alive)
     return np.asarray(_log_predictive(ended.posterior, frame.problem.x))
 

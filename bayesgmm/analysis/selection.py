@@ -79,23 +79,26 @@ class Table(dict):
 
 
 def likelihood_fits(sweep: Sweep, frames: dict[str, Frame]) -> dict[Key, Runs]:
-    """EM from the fit of every cell, a few cells of one structure at a time."""
-    groups: dict[tuple, list[Key]] = {}
-    for key, cell in sorted(sweep.cells.items()):
-        groups.setdefault((key[0], cell.run.stats.counts.shape[0]), []).append(key)
+    """EM from the fit of every cell; where a component collapses, from the fit that the cell had before."""
+    found = _em({key: cell.run for key, cell in sweep.cells.items()}, frames)
+    before = {key: sweep.cells[key].earlier for key, runs in found.items() if not bool(runs.usable)}
+    again = _em({key: run for key, run in before.items() if run is not None}, frames)
+    return found | {key: runs for key, runs in again.items() if bool(runs.usable)}
 
-    def fits(group) -> dict[Key, Runs]:
-        (name, width), keys = group
-        alive, found = jnp.ones((BATCH, width)), {}
+
+def _em(starts: dict[Key, Runs], frames: dict[str, Frame]) -> dict[Key, Runs]:
+    """Maximum-likelihood fits from other fits, a few of one structure at a time."""
+    groups: dict[tuple, list[Key]] = {}
+    for key, run in sorted(starts.items(), key=lambda item: item[0]):
+        groups.setdefault((key[0], run.stats.counts.shape[0]), []).append(key)
+    found = {}
+    for (name, width), keys in groups.items():
         for i in range(0, len(keys), BATCH):
             some = keys[i : i + BATCH]
-            runs = [sweep.cells[key].run for key in [*some, *some[:1] * (BATCH - len(some))]]
-            batch = jax.tree.map(lambda *a: np.stack(a), *runs)
-            ended = long_runs(*frames[name].common, batch, alive, 0.0, PASSES)
+            batch = jax.tree.map(lambda *a: np.stack(a), *(starts[key] for key in [*some, *some[:1] * (BATCH - len(some))]))
+            ended = long_runs(*frames[name].common, batch, np.ones((BATCH, width)), 0.0, PASSES)
             found.update({key: ended.take(j) for j, key in enumerate(some)})
-        return found
-
-    return {key: runs for group in groups.items() for key, runs in fits(group).items()}
+    return found
 
 
 def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dict[str, float]:

@@ -91,9 +91,9 @@ class Frame:
         problem = self.problem
         return self.tied, problem.coordinates, problem.x, problem.weight, self.law
 
-    def alive(self, n_components: int, width: int):
+    def alive(self, n_components: int, width: int) -> np.ndarray:
         """Concentrations (width,) of a model with this many components."""
-        return jnp.where(jnp.arange(width) < n_components, self.concentration, 0.0)
+        return np.where(np.arange(width) < n_components, float(self.concentration), 0.0)
 
 
 @dataclasses.dataclass

@@ -85,6 +85,8 @@ class Cell:
         Every kind of start that improved the cell, in order, with its gain.
     resp : ndarray, shape (M, K)
         Responsibilities of the sampled rows.
+    earlier : Runs or None
+        The fit that the cell had before the last improvement.
     """
 
     run: Runs
@@ -92,6 +94,7 @@ class Cell:
     source: str
     moves: list[str]
     resp: np.ndarray
+    earlier: Runs | None = None
 
     @property
     def elbo(self) -> float:
@@ -263,19 +266,19 @@ class Sweep:
         resp = np.asarray(responsibilities(run.posterior, self.small[name].problem.x))[:, :k]
         gain = f" (+{bound - known.bound:.2f})" if known is not None else ""
         moves = (known.moves if known is not None else []) + [source + gain]
-        self.cells[name, k] = Cell(run, bound, source, moves, resp)
+        self.cells[name, k] = Cell(run, bound, source, moves, resp, known.run if known is not None else None)
 
     def _short(self, name: str, k: int, starts: list[tuple[str, np.ndarray]], limit: int = SHORT) -> Runs:
         """Short runs of the starts on the sample; the batch is filled up with copies of the first."""
         frame, width = self.small[name], self.width(k)
         resps = [fitted(resp, width) for _, resp in starts]
         filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
-        return short_runs(*frame.common, jnp.asarray(filled), frame.alive(k, width), self._knobs(name, k), limit)
+        return short_runs(*frame.common, filled, frame.alive(k, width), self._knobs(name, k), limit)
 
     def _knobs(self, name: str, k: int) -> Knobs:
         """Hyperparameters for short runs: those of the same cell or of its smaller neighbour, whose scale one component does not tell."""
         known = next((self.cells[name, m].run.knobs for m in (k, k - 1) if m > 1 and (name, m) in self.cells), None)
-        return jax.tree.map(lambda a: jnp.asarray(a, float), known or first_knobs(self.rows.shape[1]))
+        return jax.tree.map(lambda a: np.asarray(a, float), known or first_knobs(self.rows.shape[1]))
 
     def _finalists(self, name: str, k: int, starts: list, against: bool, limit: int) -> tuple[Runs, list[int]]:
         """Short runs, and the places of those to follow: the best, and the next that looks like another optimum.
@@ -300,7 +303,7 @@ class Sweep:
         cell, frame = self.cells[key], self.frames[name]
         starts = self._starts(name, k)
         runs = self._short(name, k, starts)
-        alive = jnp.stack([frame.alive(k, self.width(k))] * FINALISTS)
+        alive = np.stack([frame.alive(k, self.width(k))] * FINALISTS)
         prior, price, knobs = jax.tree.map(lambda a: np.stack([a] * FINALISTS), (cell.run.prior, cell.run.price, cell.run.knobs))
         reached = []
         for i in range(0, len(starts), FINALISTS):
@@ -313,7 +316,7 @@ class Sweep:
     def _followed(self, name: str, k: int, runs: Runs) -> Runs:
         """Long runs on all rows, as far as a comparison needs."""
         frame = self.frames[name]
-        alive = jnp.stack([frame.alive(k, self.width(k))] * len(runs.bound))
+        alive = np.stack([frame.alive(k, self.width(k))] * len(runs.bound))
         best = max((self.score(key) for key in self.cells), default=-np.inf)
         enough = best + self.charge(name, k) + frame.log_jacobian - IRRELEVANT if self.early else -np.inf
         return converge(frame, runs, alive, ROUGH, enough)
@@ -331,7 +334,7 @@ class Sweep:
                 some = (keys[i : i + FINALISTS] * FINALISTS)[:FINALISTS]
                 self.notify(some[0][1], name)
                 batch = jax.tree.map(lambda *a: np.stack(a), *(self.cells[key].run for key in some))
-                ended = converge(frame, batch, jnp.stack([frame.alive(key[1], width) for key in some]))
+                ended = converge(frame, batch, np.stack([frame.alive(key[1], width) for key in some]))
                 for j, key in enumerate(dict.fromkeys(some)):
                     bound = float(ended.bound[j]) - frame.log_jacobian
                     if bound > self.cells[key].bound:
