@@ -31,6 +31,16 @@ from bayesgmm.estimators import (
     load,
     select,
 )
+from bayesgmm.estimators.partitions import (
+    CredibleBall,
+    PointPartition,
+    adjusted_rand_index,
+    credible_ball,
+    n_clusters_probability,
+    point_partition,
+    similarity_matrix,
+    variation_of_information,
+)
 from bayesgmm.inference.cache import enable_compilation_cache
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import Outcome, Result, fit
@@ -40,6 +50,7 @@ __all__ = [
     "BayesianGaussianMixture",
     "BootstrapLRT",
     "Combination",
+    "CredibleBall",
     "Dataset",
     "Diagonal",
     "Dirichlet",
@@ -54,6 +65,7 @@ __all__ = [
     "Mixture",
     "NormalWishart",
     "Outcome",
+    "PointPartition",
     "PointWeights",
     "Result",
     "Selection",
@@ -61,8 +73,10 @@ __all__ = [
     "Stats",
     "StickBreaking",
     "__version__",
+    "adjusted_rand_index",
     "bootstrap_lrt",
     "combine",
+    "credible_ball",
     "enable_compilation_cache",
     "evidence_over_optima",
     "fit",
@@ -70,5 +84,9 @@ __all__ = [
     "initialise",
     "load",
     "load_dataset",
+    "n_clusters_probability",
+    "point_partition",
     "select",
+    "similarity_matrix",
+    "variation_of_information",
 ]
