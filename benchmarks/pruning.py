@@ -3,7 +3,9 @@
     python benchmarks/pruning.py --sets 4 --separation 4 --out table.csv
 
 Every two components of a set lie at least ``separation`` standard deviations apart, measured by the mean of their covariances
-(Mahalanobis); the nearest two lie exactly that far. Covariances are full, each its own; seconds are CPU seconds of a compiled run.
+(Mahalanobis); the nearest two lie exactly that far. Means are spread evenly (the widest of 60 random placements), or, with ``--scattered``,
+at random, so that most are much farther apart than the nearest two. Covariances are full, each its own; seconds are CPU seconds of a
+compiled run.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import time
 
 import numpy as np
 from choose_k import adjusted_rand
-from simulated import draw, random_covariances, random_weights
+from simulated import draw, random_covariances, random_weights, spread_means
 
 ROWS = {2: 400, 5: 800, 10: 1500}
 NUMBERS = (1, 2, 3, 5, 8)
@@ -35,10 +37,11 @@ def separation(means: np.ndarray, covariances: np.ndarray) -> float:
     return min((distance(a, b) for a, b in pairs), default=np.inf)
 
 
-def make(d: int, k: int, weights: str, seed: int, least: float) -> tuple[np.ndarray, np.ndarray]:
+def make(d: int, k: int, weights: str, seed: int, least: float, scattered: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Rows and their components."""
     rng = np.random.default_rng([seed, d, k, WEIGHTS.index(weights)])
-    covariances, means = random_covariances(rng, k, d, "full"), rng.standard_normal((k, d))
+    covariances = random_covariances(rng, k, d, "full")
+    means = rng.standard_normal((k, d)) if scattered else spread_means(rng, k, d)
     if k > 1:
         means = means * (least / separation(means, covariances))
     return draw(rng, ROWS[d], random_weights(rng, k, weights), means, covariances)
@@ -60,12 +63,13 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=4, help="data sets of each design")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--separation", type=float, default=4.0)
+    parser.add_argument("--scattered", action="store_true", help="means at random instead of evenly spread")
     parser.add_argument("--plain", action="store_true", help="also without moves")
     parser.add_argument("--out")
     options = parser.parse_args()
     rows = []
     for d, k, weights, seed in itertools.product(ROWS, NUMBERS, WEIGHTS, range(options.first, options.first + options.sets)):
-        x, labels = make(d, k, weights, seed, options.separation)
+        x, labels = make(d, k, weights, seed, options.separation, options.scattered)
         for prior, moves in itertools.product(PRIORS, (True, False) if options.plain else (True,)):
             found = judge(x, labels, prior, moves)
             rows.append({"d": d, "k": k, "n": len(x), "weights": weights, "seed": seed, **found})

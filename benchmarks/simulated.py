@@ -70,7 +70,7 @@ def simulate(design: Design) -> Truth:
     rng = np.random.default_rng(design.seed)
     k, d, n = design.n_components, design.n_features, design.n_rows
     weights = random_weights(rng, k, design.weights)
-    covariances, means = random_covariances(rng, k, d, design.shape), _means(rng, k, d)
+    covariances, means = random_covariances(rng, k, d, design.shape), spread_means(rng, k, d)
     if k > 1:
         means = means * _stretch(rng, means, covariances, weights, ERROR[design.overlap])
     x, labels = draw(rng, n, weights, means, covariances)
@@ -122,7 +122,7 @@ def random_covariances(rng, k: int, d: int, shape: str) -> np.ndarray:
     return np.array(made)
 
 
-def _means(rng, k: int, d: int) -> np.ndarray:
+def spread_means(rng, k: int, d: int) -> np.ndarray:
     """On a line evenly; elsewhere the widest of 60 random placements."""
     if k == 1:
         return rng.standard_normal((1, d))
