@@ -72,9 +72,9 @@ class CredibleBall:
     def __str__(self) -> str:
         unit = "nats of variation of information" if self.loss == "vi" else "of all pairs (Binder)"
         fewest, most, far = (int(some.max()) + 1 for some in (self.upper, self.lower, self.horizontal))
+        sizes = f"{fewest} to {most} clusters; the farthest has {far}" if most > fewest else f"{most} cluster{'s' * (most > 1)}"
         return (
-            f"{self.share:.1%} of the partitions drawn lie within {self.radius:.3g} {unit} of the point estimate.\n"
-            f"In that ball are partitions with {fewest} to {most} clusters; the farthest has {far}."
+            f"{self.share:.1%} of the partitions drawn lie within {self.radius:.3g} {unit} of the centre.\nThose in the ball have {sizes}."
         )
 
 
