@@ -58,6 +58,22 @@ def test_bounds_of_the_variation_of_information():
     assert bg.variation_of_information(["x", "y", "x"], [5, 2, 5]) == 0
 
 
+def test_many_small_clusters_need_no_table_of_all_intersections():
+    a = np.arange(200_000)
+    assert bg.variation_of_information(a, a[::-1]) == 0 and bg.adjusted_rand_index(a, a[::-1]) == 1
+    assert bg.variation_of_information(a, a // 2) == pytest.approx(np.log(2))
+
+
+def test_words_may_be_python_objects():
+    assert bg.variation_of_information(np.array(["a", "b", "a"], object), [2**70, 1, 2**70]) == 0
+
+
+def test_equal_partitions_have_distance_zero():
+    for seed in range(50):
+        labels = np.random.default_rng(seed).integers(40, size=500)
+        assert bg.variation_of_information(labels, labels * 7 + 1) == 0
+
+
 def test_adjusted_rand_index():
     """Against scikit-learn's values for these labels, and the trivial cases."""
     assert bg.adjusted_rand_index([0, 0, 1, 2], [0, 0, 1, 1]) == pytest.approx(0.5714285714285714)
@@ -118,7 +134,10 @@ def test_renaming_and_reordering_change_nothing():
     [
         (lambda: bg.point_partition([0, 1, 2]), r"draws must be labels of shape \(draws, rows\); got shape \(3,\)"),
         (lambda: bg.point_partition([[0, 1], [0, np.nan]]), r"draws has a label that is nan, at \[1, 1\]"),
-        (lambda: bg.point_partition([[0.5, 1]]), "draws must hold labels: whole numbers or words"),
+        (lambda: bg.point_partition([[0.5, 1]]), "draws must hold labels, whole numbers or words, not float64"),
+        (lambda: bg.point_partition([[0, 1], [0]]), "draws must have as many labels in each draw"),
+        (lambda: bg.similarity_matrix(np.ma.masked_equal([[0, 1]], 1)), "draws is a masked array"),
+        (lambda: bg.point_partition(np.tile(np.arange(1500), (500, 1)), n_runs=1), "need more than 4 GB"),
         (lambda: bg.point_partition([[0, 1]], loss="VI"), "Did you mean 'vi'"),
         (lambda: bg.variation_of_information([0, 1], [0]), "a has 2 labels, b has 1"),
         (lambda: bg.credible_ball([[0, 1]], [0, 1, 1]), "centre has 3 labels, draws have 2 rows"),

@@ -16,6 +16,12 @@ from scipy.special import xlogy
 
 LOSSES = ("vi", "binder")
 
+DENSE = 8
+"""Possible intersections a row up to which they are counted in a table."""
+
+ROUNDING = 1e-13
+"""Distances below this share of the largest f are rounding."""
+
 
 def compact(labels: np.ndarray) -> np.ndarray:
     """Labels (N,) renumbered 0, 1, 2, ... in the order of first appearance."""
@@ -35,16 +41,16 @@ def unit(loss: str, n: int) -> float:
 
 
 def crossed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Sizes (K, L) of the intersections of two partitions with labels 0, 1, ..."""
-    width = int(b.max()) + 1
-    return np.bincount(a * width + b, minlength=(int(a.max()) + 1) * width).reshape(-1, width)
+    """Sizes of the intersections of two partitions with labels 0, 1, ...; those that are not empty, and perhaps some that are."""
+    codes = a.astype(np.int64) * (int(b.max()) + 1) + b
+    return np.bincount(codes) if codes.max() < DENSE * len(a) else np.unique(codes, return_counts=True)[1]
 
 
 def distance(a: np.ndarray, b: np.ndarray, loss: str) -> float:
     """Variation of information in nats, or the share of pairs on which two partitions differ."""
-    f, table = growth(loss, len(a)), crossed(a, b)
-    total = f[table.sum(1)].sum() + f[table.sum(0)].sum() - 2 * f[table].sum()
-    return max(float(total), 0.0) / unit(loss, len(a))
+    f = growth(loss, len(a))
+    total = float(f[np.bincount(a)].sum() + f[np.bincount(b)].sum() - 2 * f[crossed(a, b)].sum())
+    return total / unit(loss, len(a)) if total > ROUNDING * f[-1] else 0.0
 
 
 def distances(labels: np.ndarray, draws: np.ndarray, loss: str) -> np.ndarray:
@@ -54,9 +60,9 @@ def distances(labels: np.ndarray, draws: np.ndarray, loss: str) -> np.ndarray:
 
 def adjusted_rand(a: np.ndarray, b: np.ndarray) -> float:
     """Agreement of two partitions beyond chance (Hubert & Arabie 1985, J. Classification 2, eq. 5); 1 where both are trivial alike."""
-    table = crossed(a, b).astype(float)
-    pairs = lambda sizes: (sizes * (sizes - 1) / 2).sum()  # noqa: E731
-    both, first, second, every = pairs(table), pairs(table.sum(1)), pairs(table.sum(0)), len(a) * (len(a) - 1) / 2
+    pairs = lambda sizes: (sizes * (sizes - 1.0) / 2).sum()  # noqa: E731
+    both, first, second = (pairs(sizes) for sizes in (crossed(a, b), np.bincount(a), np.bincount(b)))
+    every = len(a) * (len(a) - 1) / 2
     expected, most = first * second / max(every, 1), (first + second) / 2
     return 1.0 if most == expected else float((both - expected) / (most - expected))
 

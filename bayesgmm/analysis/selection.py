@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -172,7 +171,7 @@ def ordered(sweep: Sweep) -> list[Key]:
     return sorted(sweep.cells, key=lambda key: (list(sweep.frames).index(key[0]), key[1]))
 
 
-def combined(tables: list[Table], held_out: dict[str, np.ndarray], number_prior: Callable[[int], float]) -> Table:
+def combined(tables: list[Table], held_out: dict[str, np.ndarray], number_prior: dict[int, float]) -> Table:
     """One table of the fits under all priors, with the posterior probability of every model.
 
     Parameters
@@ -181,13 +180,13 @@ def combined(tables: list[Table], held_out: dict[str, np.ndarray], number_prior:
         One for each prior; all priors are equally probable.
     held_out : dict
         Columns of cross-validation for all rows; empty where it was not asked for.
-    number_prior : callable
-        Prior probability of a number of components, up to a factor.
+    number_prior : dict
+        Prior probability of each number of components, up to a factor.
     """
     table = Table({name: np.concatenate([one[name] for one in tables]) for name in tables[0]})
     nothing = np.full(table.n_rows, np.nan)
     table.update({name: held_out.get(name, nothing) for name in ("held_out", "held_out_se", "held_out_se_difference")})
-    table["probability"] = _probabilities(table["evidence"], np.array([number_prior(int(k)) for k in table["n_components"]]))
+    table["probability"] = _probabilities(table["evidence"], np.array([number_prior[int(k)] for k in table["n_components"]]))
     return table
 
 

@@ -123,6 +123,9 @@ def bootstrap_lrt(
     check_number("max_components", max_components, 1, integer=True)
     check_number("n_bootstrap", n_bootstrap, 1, high=LONGEST, integer=True)
     check_number("level", level, 0, high=1, strict=True)
+    if 1 / (n_bootstrap + 1) > level:
+        least = int(np.ceil(1 / level - 1e-9)) - 1
+        raise ValueError(f"n_bootstrap = {n_bootstrap} drawn sets cannot give a p-value of {level:g} or less; at least {least} can.")
     check_number("n_init", n_init, 2, high=1000, integer=True)
     training = read_training(X, None, 1, "n_components")
     most = min(int(max_components), len(training.values) // ROWS_EACH - 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,13 @@ import numpy as np
 from bayesgmm.analysis import partitions
 from bayesgmm.analysis.partition_search import search
 from bayesgmm.progress import Progress
-from bayesgmm.validation import brief, check_number, check_option
+from bayesgmm.validation import brief, check_number, check_option, check_seed
 
 MOST_ENTRIES = 10**9
 """Entries of a similarity matrix beyond which it is refused: 8 GB."""
+
+MOST_COUNTS = 10**9
+"""Sizes of intersections beyond which a search is refused: 4 GB."""
 
 SPARE = 2
 """Clusters that the point estimate may have beyond the most of any draw."""
@@ -153,7 +157,7 @@ def point_partition(
     loss: str = "vi",
     n_runs: int = 16,
     max_clusters: int | None = None,
-    random_state: int = 0,
+    random_state: Any = 0,
     verbose: bool | None = None,
 ) -> PointPartition:
     """The partition with the smallest expected distance to the draws.
@@ -168,7 +172,7 @@ def point_partition(
         Searches from different starts.
     max_clusters : int, optional
         Most clusters of the estimate; by default two more than any draw has.
-    random_state : int, default 0
+    random_state : int, numpy generator or None, default 0
     verbose : bool, optional
         Tell where the search is; None does on a terminal or in a notebook.
 
@@ -190,11 +194,17 @@ def point_partition(
     labels = _read(draws)
     check_option("loss", loss, partitions.LOSSES)
     check_number("n_runs", n_runs, 1, integer=True)
-    check_number("random_state", random_state, 0, integer=True, high=2**63)
+    seed = check_seed(random_state)
     most = int(labels.max()) + 1 + SPARE if max_clusters is None else int(check_number("max_clusters", max_clusters, 1, integer=True))
+    most = min(most, labels.shape[1])
+    if labels.shape[0] * (int(labels.max()) + 1) * most > MOST_COUNTS:
+        raise ValueError(
+            f"point_partition: {labels.shape[0]} draws of up to {labels.max() + 1} clusters need more than 4 GB; give fewer draws, or a "
+            "smaller max_clusters."
+        )
     with Progress(verbose) as told:
         notify = functools.partial(_told, told, n_runs)
-        found = search(labels, loss, int(n_runs), min(most, labels.shape[1]), int(random_state), notify)[0]
+        found = search(labels, loss, int(n_runs), most, seed, notify)[0]
     order = np.argsort(-np.bincount(found), kind="stable")
     ordered = np.argsort(order)[found]
     return PointPartition(ordered, len(order), float(partitions.distances(ordered, labels, loss).mean()), loss)
@@ -242,9 +252,23 @@ def _told(told: Progress, n_runs: int, i: int) -> None:
     told(f"point_partition: search {i + 1} of {n_runs}")
 
 
+def _array(labels: Any, name: str) -> np.ndarray:
+    """Labels as an array; words and whole numbers among Python objects become codes."""
+    if np.ma.is_masked(labels):
+        raise ValueError(f"{name} is a masked array with masked labels; give the rows or draws that have labels.")
+    try:
+        values = np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(f"{name} must have as many labels in each draw.") from error
+    if values.dtype != object or not values.size or not all(isinstance(v, (str, numbers.Integral)) for v in values.flat):
+        return values
+    codes = {label: code for code, label in enumerate(dict.fromkeys(values.flat))}
+    return np.array([codes[label] for label in values.flat]).reshape(values.shape)
+
+
 def _one(labels: Any, name: str) -> np.ndarray:
     """Labels (N,) as 0, 1, ... in the order of first appearance."""
-    values = np.asarray(labels)
+    values = _array(labels, name)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name} must hold one label for each row, shape (N,); got shape {values.shape}.")
     _check_kind(values, name)
@@ -257,7 +281,7 @@ def _check_kind(values: np.ndarray, name: str) -> None:
         where = ", ".join(map(str, place))
         raise ValueError(f"{name} has a label that is {values[tuple(place)]}, at [{where}] (counting from 0).")
     if values.dtype.kind not in "biufUS" or (values.dtype.kind == "f" and (values != np.floor(values)).any()):
-        raise ValueError(f"{name} must hold labels: whole numbers or words; got {brief(values.ravel()[:3])}.")
+        raise ValueError(f"{name} must hold labels, whole numbers or words, not {values.dtype}; got {brief(values.ravel()[:3])}.")
 
 
 def _pair(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -269,7 +293,7 @@ def _pair(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _read(draws: Any) -> np.ndarray:
     """Labels (S, N), each draw's numbered 0, 1, ... in the order of first appearance."""
-    values = np.asarray(draws)
+    values = _array(draws, "draws")
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"draws must be labels of shape (draws, rows); got shape {values.shape}.")
     _check_kind(values, "draws")

@@ -24,13 +24,21 @@ from bayesgmm.estimators.selection_options import (
     read_priors,
     read_structures,
 )
-from bayesgmm.estimators.selection_search import Search
+from bayesgmm.estimators.selection_search import Search, dependent, given_up, share_likelihoods
 from bayesgmm.estimators.training import COVARIANCE_TYPES, LONGEST, Training, read_training
 from bayesgmm.inference.cache import make_room
 from bayesgmm.progress import Progress
 from bayesgmm.report import shape as shape_words
 from bayesgmm.report import verdict as words
 from bayesgmm.validation import check_number, check_option, check_seed
+
+COLLAPSED = "a component collapsed in every fit; try fewer components, or criterion='evidence'"
+WHY = {
+    "nec": "it compares with one component, which must be among n_components, and with fits in which no component collapsed",
+    "slope": "it needs more models, and fits in which no component collapsed",
+    "aicc": "every model has nearly as many parameters as there are rows, or a component that collapsed",
+}
+"""Why a criterion may have no value for any model."""
 
 
 @dataclasses.dataclass
@@ -168,6 +176,11 @@ def select(
     ValueError
         Wrong options or data; the message says what was expected, what came and where.
 
+    Notes
+    -----
+    Spherical models, and one of the targets of the hierarchical prior, speak of the units of the columns as they are given: rescaling
+    single columns changes evidences by a little more than the change of units.
+
     References
     ----------
     The recipe and its figures: docs/explanation/choosing-the-number-of-components.md. Bishop (2006), sec. 10.2.4, for relabelled copies;
@@ -186,7 +199,7 @@ def select(
     numbers, few = read_numbers(n_components, float(training.weight.sum()))
     names, same = read_structures(covariance_type, training.values.shape[1])
     priors, own = read_priors(prior, bayesian)
-    probability, seed = read_number_prior(n_components_prior), check_seed(random_state)
+    probability, seed = read_number_prior(n_components_prior, numbers), check_seed(random_state)
     fold = make_folds(n_folds, training, seed) if criterion == "held_out" else None
     make_room()
     problems = make_problems(names, *training.used())
@@ -194,11 +207,13 @@ def select(
     with Progress(verbose) as tell:
         for search in searches:
             search.run(numbers, seed, int(n_init), _teller(tell, numbers[-1], search.prior if len(searches) > 1 else ""))
+        share_likelihoods(searches)
         tell("select: comparing ...")
         held_out = _held_out(searches, fold, tell) if fold is not None else {}
         table = combined([search.table() for search in searches], held_out, probability)
         tell("select: finishing the best model ...")
-        return _chosen(searches, table, criterion, random_state, few + same + own)
+        notes = [*few, *same, *own, *given_up(searches, numbers[-1]), *dependent(problems, training)]
+        return _chosen(searches, table, criterion, random_state, notes)
 
 
 def _teller(tell: Progress, most: int, prior: str) -> Callable[[int, str], None]:
@@ -218,7 +233,7 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
     """The selection, with the best model of the search that holds it."""
     row = chosen_row(table, criterion)
     if row is None:
-        raise ValueError(f"No model could be judged by {criterion!r}: every fit collapsed. Try fewer components, or criterion='evidence'.")
+        raise ValueError(f"No model could be judged by {criterion!r}: {WHY.get(criterion, COLLAPSED)}.")
     key = (str(table["covariance_type"][row]), int(table["n_components"][row]))
     found = next(search for search in searches if search.prior == table["prior"][row])
     best = found.estimator(key, random_state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ HYPERPARAMETERS = ("weight_concentration_prior", "mean_precision_prior", "mean_p
 def read_numbers(n_components: int | Iterable[int], n_rows: float) -> tuple[list[int], list[str]]:
     """Numbers of components to try, and what is said of those that are not."""
     given = [n_components] if isinstance(n_components, (int, np.integer)) else n_components
-    if isinstance(given, str) or not isinstance(given, Iterable):
+    if isinstance(given, str) or not isinstance(given, Iterable) or (isinstance(given, np.ndarray) and given.ndim != 1):
         raise ValueError(f"n_components must be a whole number or several of them; got {brief(n_components)}.")
     numbers = sorted({int(check_number("n_components", k, 1, integer=True)) for k in given})
     if not numbers:
@@ -40,12 +40,14 @@ def read_numbers(n_components: int | Iterable[int], n_rows: float) -> tuple[list
     if not tried:
         raise ValueError(f"n_components: {numbers[0]} components need at least {numbers[0] * ROWS_EACH} rows; X has {n_rows:g}.")
     left = [k for k in numbers if k not in tried]
-    return tried, [f"More than {tried[-1]} components were not tried: fewer than {ROWS_EACH} rows for each."] if left else []
+    more = "More than one component was" if tried[-1] == 1 else f"More than {tried[-1]} components were"
+    return tried, [f"{more} not tried: fewer than {ROWS_EACH} rows for each."] if left else []
 
 
 def read_structures(covariance_type: str | Sequence[str], n_features: int) -> tuple[list[str], list[str]]:
     """Structures, the simplest first; in one dimension only those that differ."""
-    given = [covariance_type] if isinstance(covariance_type, str) else list(covariance_type)
+    several = isinstance(covariance_type, Iterable) and not isinstance(covariance_type, (str, bytes))
+    given: list[Any] = list(covariance_type) if several else [covariance_type]
     for name in given:
         check_option("covariance_type", name, COVARIANCE_TYPES)
     if not given:
@@ -57,19 +59,27 @@ def read_structures(covariance_type: str | Sequence[str], n_features: int) -> tu
     return names, ["With one column, structures differ only in whether the variance is shared."] if len(set(given)) > len(names) else []
 
 
-def read_number_prior(given) -> Callable[[int], float]:
-    """Prior probability of a number of components, up to a factor."""
+def read_number_prior(given, numbers: list[int]) -> dict[int, float]:
+    """Prior probability of each number of components, up to a factor."""
     if isinstance(given, Mapping):
-        return lambda k: float(check_number(f"n_components_prior[{k}]", given.get(k, 0.0), 0))
-    if callable(given):
-        return lambda k: float(check_number(f"n_components_prior({k})", given(k), 0))
-    check_option("n_components_prior", given, ("uniform", "bnb"))
-    return (lambda k: 1.0) if given == "uniform" else bnb
+        for k in given:
+            check_number("A number of components in n_components_prior", k, 1, integer=True)
+        found = {k: check_number(f"n_components_prior[{k}]", given.get(k, 0.0), 0) for k in numbers}
+    elif callable(given):
+        found = {k: check_number(f"n_components_prior({k})", given(k), 0) for k in numbers}
+    else:
+        check_option("n_components_prior", given, ("uniform", "bnb"))
+        found = {k: 1.0 if given == "uniform" else bnb(k) for k in numbers}
+    if not any(found.values()):
+        raise ValueError(
+            f"n_components_prior gives probability 0 to every number of components that is tried: {', '.join(map(str, numbers))}."
+        )
+    return {k: float(p) for k, p in found.items()}
 
 
 def read_priors(prior: Any, bayesian: bool) -> tuple[dict[str, Any], list[str]]:
     """Priors by what the table calls them, and what is said of them; for maximum likelihood a single one, ``none``."""
-    single = isinstance(prior, (str, Mapping)) or not isinstance(prior, Iterable)
+    single = isinstance(prior, (str, Mapping)) or not isinstance(prior, Iterable) or np.ndim(prior) == 0  # type: ignore[arg-type]
     given = [prior] if single else list(prior)
     if not given:
         raise ValueError("prior must name at least one prior; got none.")

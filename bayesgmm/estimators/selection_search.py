@@ -12,14 +12,17 @@ from bayesgmm.analysis.criteria import n_parameters
 from bayesgmm.analysis.held_out import held_out_densities
 from bayesgmm.analysis.selection import Table, bayesian_columns, likelihood_columns, likelihood_fits, make_table, ordered
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.structures import Structure
 from bayesgmm.core.weights import FlatWeights
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.mixture import MixtureEstimator, store
 from bayesgmm.estimators.selection_options import likelihood_frame, make_frames, make_problems
 from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, settings_of
+from bayesgmm.frames import column_label
 from bayesgmm.inference.cells import Frame, Runs
 from bayesgmm.inference.moves import compact
+from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import advance, polish
 from bayesgmm.inference.sweep import Key, Sweep
 
@@ -104,6 +107,42 @@ class Search:
         if not self.bayesian:
             model._report_collapse(compact(fit), problem)
         return model
+
+
+def share_likelihoods(searches: list[Search]) -> None:
+    """Give every search the best maximum-likelihood fit of each model that any of them found: those have no prior."""
+
+    def worth(run: Runs) -> float:
+        return float(run.bound) if bool(run.usable) and np.isfinite(run.bound) else -np.inf
+
+    for key in {key for search in searches for key in search.likelihood}:
+        holders = [search.likelihood for search in searches if key in search.likelihood]
+        best = max((fits[key] for fits in holders), key=worth)
+        for fits in holders:
+            fits[key] = best
+
+
+def given_up(searches: list[Search], most: int) -> list[str]:
+    """What is said of structures whose larger models were not tried."""
+    several, left = len(searches) > 1, []
+    for search in searches:
+        for name in search.frames:
+            last = max(k for structure, k in search.sweep.cells if structure == name)
+            if last < most:
+                left.append(f"{name.replace('_', ' ')}{f' ({search.prior})' if several else ''} {last}")
+    return [f"Tried in vain beyond their best up to these numbers, and then given up: {', '.join(left)}."] if left else []
+
+
+def dependent(problems: dict[Structure, Problem], training: Training) -> list[str]:
+    """What is said of columns that are combinations of others."""
+    found = sorted({column for problem in problems.values() for column in problem.dependent})
+    if not found:
+        return []
+    named = ", ".join(column_label(column, training.names) for column in found)
+    return [
+        f"Linearly dependent on other columns: {named}. Full and tied models then rest on a ridge: their bounds and evidences cannot be "
+        "compared with those of other structures; leave such columns out."
+    ]
 
 
 def _bayesian(name: str, k: int, prior: Mixture, problem, random_state) -> BayesianGaussianMixture:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.analysis.selection import CRITERIA, share_by
 from bayesgmm.plots.components import COLOURS
+from bayesgmm.validation import check_option
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = "os^Dv<"
@@ -29,11 +30,13 @@ def plot_selection(selection: Any, criterion: str | None = None, ax: Any = None)
     -------
     matplotlib Axes
     """
+    name: str = check_option("criterion", criterion or selection.criterion, CRITERIA)
+    if not np.isfinite(selection.table[name]).any():
+        raise ValueError(f"criterion = {name!r} was not computed; call select with criterion={name!r}.")
     if ax is None:
         import matplotlib.pyplot as plt
 
         ax = plt.subplots(figsize=(6.5, 4.5))[1]
-    name: str = criterion or selection.criterion
     table, kind = selection.table, CRITERIA[name]
     _lines(table, name, ax)
     row = selection.row if name == selection.criterion else table.best(name)

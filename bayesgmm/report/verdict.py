@@ -29,7 +29,7 @@ def verdict(table: Table, criterion: str, agreement: float | None, notes: list[s
     if np.isfinite(table["probability"]).any():
         said.append(certainty(table))
     said.append(disagreement(table, criterion))
-    said += [held_out(table), overlap(table), reached(agreement), *notes]
+    said += [held_out(table), overlap(table), unjudged(table), reached(agreement), *notes]
     return "\n".join(textwrap.fill(s, WIDTH) for s in said if s)
 
 
@@ -37,7 +37,7 @@ def answer(table: Table, criterion: str) -> str:
     """The number of components and the structure, by which criterion and which prior."""
     row = chosen_row(table, criterion)
     if row is None:
-        return f"No model could be judged by {criterion}: every fit collapsed or failed."
+        return f"No model could be judged by {criterion}."
     k, name = int(table["n_components"][row]), str(table["covariance_type"][row]).replace("_", " ")
     under = f" under the {table['prior'][row]} prior" if CRITERIA[criterion].bayesian else ""
     value = f"{CRITERIA[criterion].title.split(' (')[0]} {table[criterion][row]:.2f}"
@@ -77,6 +77,8 @@ def disagreement(table: Table, criterion: str) -> str:
     for name, pair in taken.items():
         groups.setdefault(pair, []).append(CRITERIA[name].title.split(" (")[0])
     parts = [f"{', '.join(names)}: {k} {kind}" for (k, kind), names in groups.items()]
+    if len(set(table["n_components"])) == 1:
+        return f"Structure by criterion: {'; '.join(parts)}." if len(parts) > 1 else ""
     if len({k for k, _ in taken.values()}) == 1:
         return f"All criteria agree on the number of components ({'; '.join(parts)})."
     return f"Criteria disagree. {'; '.join(parts)}."
@@ -89,7 +91,7 @@ def held_out(table: Table) -> str:
         return ""
     near = table["held_out"][best] - table["held_out"] <= table["held_out_se_difference"]
     row = int(np.where(near, table["n_parameters"], np.inf).argmin())
-    if row == best:
+    if table["n_parameters"][row] >= table["n_parameters"][best]:
         return "No smaller model predicts held-out rows as well, to one standard error of the difference."
     k, name = int(table["n_components"][row]), str(table["covariance_type"][row]).replace("_", " ")
     return f"The smallest model that predicts held-out rows as well, to one standard error of the difference: {components(k)}, {name}."
@@ -98,7 +100,7 @@ def held_out(table: Table) -> str:
 def overlap(table: Table) -> str:
     """Whether components that the evidence wants overlap too much to be clusters."""
     rows = [chosen_row(table, name) for name in ("evidence", "icl")]
-    if rows[0] is None or rows[1] is None:
+    if rows[0] is None or rows[1] is None or not np.isfinite(table["icl"][rows[0]]):
         return ""
     wanted, separate = (int(table["n_components"][r]) for r in rows)
     if separate >= wanted:
@@ -106,6 +108,19 @@ def overlap(table: Table) -> str:
     return (
         f"ICL, which counts well-separated clusters rather than components, sees {separate}: some of the {wanted} components overlap "
         "and may be parts of one cluster that is not Gaussian."
+    )
+
+
+def unjudged(table: Table) -> str:
+    """How many models the criteria of maximum likelihood say nothing of."""
+    lost = ~np.isfinite(table["log_likelihood"])
+    if not lost.any():
+        return ""
+    row = int(np.where(lost, table["n_parameters"], np.inf).argmin())
+    first = f"{components(int(table['n_components'][row]))}, {str(table['covariance_type'][row]).replace('_', ' ')}"
+    return (
+        f"BIC and the other criteria of maximum likelihood say nothing of {lost.sum()} of the {table.n_rows} models, in which a component "
+        f"collapsed (the smallest: {first})."
     )
 
 
