@@ -152,4 +152,4 @@ def test_its_fits_are_maxima_of_the_likelihood(x64):
 )
 def test_mistakes_are_explained(options, words):
     with pytest.raises(ValueError, match=words):
-        bg.bootstrap_lrt(**{"X": X, "n_bootstrap": 9, **options})
+        bg.bootstrap_lrt(**{"X": X, "n_bootstrap": 19, **options})
