@@ -23,16 +23,6 @@ from simulated import Design, designs, simulate
 FIELDS = "set offset d k n overlap shape found structure probability p_true bic icl ari oracle_ari agreement seconds".split()
 
 
-def adjusted_rand(a: np.ndarray, b: np.ndarray) -> float:
-    """Agreement of two labellings beyond chance (Hubert & Arabie 1985)."""
-    table = np.zeros((a.max() + 1, b.max() + 1))
-    np.add.at(table, (a, b), 1)
-    pairs = lambda v: (v * (v - 1) / 2).sum()  # noqa: E731
-    both, first, second, every = pairs(table), pairs(table.sum(1)), pairs(table.sum(0)), len(a) * (len(a) - 1) / 2
-    expected, most = first * second / every, (first + second) / 2
-    return 1.0 if most == expected else float((both - expected) / (most - expected))
-
-
 def judge(design: Design, offset: int, warm: bool) -> dict:
     """Select for one set and compare with the truth."""
     import bayesgmm as bg
@@ -45,9 +35,9 @@ def judge(design: Design, offset: int, warm: bool) -> dict:
     table, share = selection.table, selection.n_components_probability
     values = (design.name, offset, design.n_features, design.n_components, design.n_rows, design.overlap, design.shape)
     others = [int(table["n_components"][table.best(name)]) for name in ("bic", "icl")]
-    ari = adjusted_rand(selection.best.labels_, truth.labels)
+    ari = bg.adjusted_rand_index(selection.best.labels_, truth.labels)
     found = (selection.n_components, selection.covariance_type, max(share.values()), share.get(design.n_components, 0.0), *others)
-    last = (ari, adjusted_rand(truth.oracle, truth.labels), selection.restart_agreement, seconds)
+    last = (ari, bg.adjusted_rand_index(truth.oracle, truth.labels), selection.restart_agreement, seconds)
     return dict(zip(FIELDS, values + found + last, strict=True))
 
 

@@ -15,7 +15,6 @@ from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
-from choose_k import adjusted_rand
 from simulated import Design, simulate
 
 
@@ -123,7 +122,7 @@ def judge(truth: Truth) -> tuple[dict[str, tuple[bool, float]], dict[str, bool]]
     found.update({name: bg.combine(selection.best, truth.x, **options).labels for name, options in WAYS.items()})
     clustered, number = truth.labels >= 0, truth.labels.max() + 1
     right = {number, number + (not clustered.all())}
-    scores = {name: (len(set(a)) in right, adjusted_rand(a[clustered], truth.labels[clustered])) for name, a in found.items()}
+    scores = {name: (len(set(a)) in right, bg.adjusted_rand_index(a[clustered], truth.labels[clustered])) for name, a in found.items()}
     shape = selection.shape
     said = {"not Gaussian": bool(len(shape.not_gaussian)), "overlap": bool(shape.overlaps), "few rows": bool(shape.tiny)}
     return scores, said

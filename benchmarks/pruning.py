@@ -16,7 +16,6 @@ import itertools
 import time
 
 import numpy as np
-from choose_k import adjusted_rand
 from simulated import draw, random_covariances, random_weights, spread_means
 
 ROWS = {2: 400, 5: 800, 10: 1500}
@@ -55,7 +54,13 @@ def judge(x: np.ndarray, labels: np.ndarray, prior: str, moves: bool) -> dict:
         began = time.process_time()
         model = bg.BayesianGaussianMixture(n_components=20, weight_concentration_prior_type=prior, moves=moves, random_state=0).fit(x)
         seconds = time.process_time() - began
-    return {"prior": prior, "moves": moves, "found": model.n_components_, "ari": adjusted_rand(model.labels_, labels), "seconds": seconds}
+    return {
+        "prior": prior,
+        "moves": moves,
+        "found": model.n_components_,
+        "ari": bg.adjusted_rand_index(model.labels_, labels),
+        "seconds": seconds,
+    }
 
 
 def main() -> None:

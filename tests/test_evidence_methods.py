@@ -48,6 +48,14 @@ def test_sampled_and_corrected_evidence_agree_in_any_units():
     assert 0 < abs(other.log_evidence - found.log_evidence) < 4 * np.hypot(found.standard_error, other.standard_error)
 
 
+def test_weights_count_rows():
+    x, weight = groups()[: N // 2], np.full(N // 2, 2)
+    weighted = bg.BayesianGaussianMixture(**{**SETTINGS, "random_state": 1}).fit(x, sample_weight=weight)
+    repeated = fitted(np.repeat(x, 2, 0), random_state=1)
+    one, other = weighted.importance_evidence(x, sample_weight=weight), repeated.importance_evidence(np.repeat(x, 2, 0))
+    np.testing.assert_allclose(one.log_evidence, other.log_evidence, atol=1e-4)
+
+
 def test_optima_add_up_once_each():
     """The same fit from two seeds is one optimum; another adds its own evidence."""
     x = groups()
@@ -60,7 +68,7 @@ def test_optima_add_up_once_each():
     np.testing.assert_allclose(found.log_evidence, np.logaddexp(*each), rtol=1e-9)
     np.testing.assert_allclose(found.probability, np.exp(each - np.logaddexp(*each)), rtol=1e-6)
     one, several = (bg.importance_evidence(models, x) for models in (best, [best, again]))
-    np.testing.assert_allclose(one, several, rtol=1e-6)
+    assert one == several
 
 
 def test_what_cannot_be_sampled_is_refused():
@@ -72,9 +80,11 @@ def test_what_cannot_be_sampled_is_refused():
         model.importance_evidence(x, n_draws=10)
     with pytest.raises(ValueError, match="random_state must be a whole number"):
         model.importance_evidence(x, random_state="seed")
+    with pytest.raises(ValueError, match="needs Dirichlet weights with one concentration"):
+        fitted(x, weight_concentration_prior_type="dirichlet_process").importance_evidence(x)
     with pytest.raises(ValueError, match="models must be fits of one model"):
         bg.evidence_over_optima([model, fitted(x, weight_concentration_prior=2.0)], x)
-    for wrong in ([], "model", [model, bg.GaussianMixture(2)]):
+    for wrong in ([], "model", [model, bg.GaussianMixture(2)], [bg.GaussianMixture(2).fit(x)]):
         with pytest.raises(ValueError, match="models must be a fitted BayesianGaussianMixture or several of them; got"):
             bg.importance_evidence(wrong, x)
     with pytest.raises(ValueError, match="is not fitted yet"):

@@ -111,8 +111,8 @@ class Search:
                 self.restore(labels)
 
 
-def search(draws: np.ndarray, loss: str, n_runs: int, most: int, seed: int, notify: Callable[[int], None]) -> tuple[np.ndarray, float]:
-    """The best partition (N,) of several searches, and its loss in units of f; one in two starts from random clusters."""
+def search(draws: np.ndarray, loss: str, n_runs: int, most: int, seed: int, notify: Callable[[int], None]) -> np.ndarray:
+    """The best partition (N,) of several searches; one in two starts from random clusters."""
     found: list[tuple[float, np.ndarray]] = []
     for i in range(n_runs):
         notify(i)
@@ -126,5 +126,4 @@ def search(draws: np.ndarray, loss: str, n_runs: int, most: int, seed: int, noti
         one.settle(rng)
         one.break_up(rng)
         found.append((one.loss(), compact(one.labels)))
-    best = min(found, key=lambda pair: pair[0])
-    return best[1], best[0]
+    return min(found, key=lambda pair: pair[0])[1]

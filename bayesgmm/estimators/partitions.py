@@ -204,7 +204,7 @@ def point_partition(
         )
     with Progress(verbose) as told:
         notify = functools.partial(_told, told, n_runs)
-        found = search(labels, loss, int(n_runs), most, seed, notify)[0]
+        found = search(labels, loss, int(n_runs), most, seed, notify)
     order = np.argsort(-np.bincount(found), kind="stable")
     ordered = np.argsort(order)[found]
     return PointPartition(ordered, len(order), float(partitions.distances(ordered, labels, loss).mean()), loss)

@@ -124,7 +124,7 @@ def merge_starts(resp: np.ndarray, n_alive: int, weight: np.ndarray, n_merges: i
 
 
 def split_merge_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.ndarray, n_merges: int) -> Iterator[np.ndarray]:
-    """As many components: an overlapping pair made one and the outer half of a component taken off, pairs and heaviest in turn."""
+    """As many components: an overlapping pair made one and a component divided, pairs, heaviest and ways in turn."""
     pairs = overlapping_pairs(resp[:, :n_alive], weight)[:n_merges]
     smaller = [merged(resp, a, b, n_alive) for a, b in pairs]
     for starts in zip(*(split_starts(one, n_alive - 1, rows, weight, (flattest, outer)) for one in smaller), strict=False):
