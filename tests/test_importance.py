@@ -15,7 +15,7 @@ from bayesgmm.analysis.importance import check_exchangeable, importance_evidence
 from bayesgmm.analysis.optima import distinct, same_optimum
 from bayesgmm.analysis.pareto import smoothed
 from bayesgmm.analysis.relabelling import log_permanent, log_share
-from bayesgmm.analysis.unconstrained import chart_of, inward, n_coordinates, outward
+from bayesgmm.analysis.unconstrained import chart_of, inward, n_coordinates, outward, skewed
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.weights import Dirichlet, PointWeights, StickBreaking
@@ -64,11 +64,17 @@ def oracle_prior(prior: Mixture) -> dict:
     return {"m0": law.mean[0], "kappa0": law.mean_precision[0], "nu0": law.dof[0], "S0": scale if scale.ndim else float(scale)}
 
 
+def on_sticks(q: Mixture) -> Mixture:
+    """The same components with stick-breaking weights."""
+    return Mixture(StickBreaking.prior(q.n_components, 1.3).posterior(q.weights.concentration), q.components)
+
+
+@pytest.mark.parametrize("weights", [lambda q: q, on_sticks], ids=["dirichlet", "sticks"])
 @pytest.mark.parametrize(("structure", "tied"), KINDS)
-def test_coordinates_have_an_inverse_and_a_volume(structure, tied):
+def test_coordinates_have_an_inverse_and_a_volume(structure, tied, weights):
     """The log volume is that of the Jacobian by automatic differentiation."""
-    chart = chart_of(unequal(structure, tied))
-    size = n_coordinates(chart.posterior)
+    chart = chart_of(weights(unequal(structure, tied)))
+    size = n_coordinates(chart)
     z = jnp.asarray(np.random.default_rng(0).normal(size=size))
     entries = np.tril_indices(D) if structure == "full" else ()
 
@@ -77,7 +83,7 @@ def test_coordinates_have_an_inverse_and_a_volume(structure, tied):
         point, volume = outward(chart, z)
         covariance = point.components.covariance
         covariance = covariance[:, *entries] if entries else covariance
-        free = jnp.concatenate([point.weights.weights[:-1], point.components.mean.ravel(), covariance.ravel()])
+        free = jnp.concatenate([point.weights.weights[: chart.weights.size], point.components.mean.ravel(), covariance.ravel()])
         return free, (volume, *inward(chart, point))
 
     jacobian, (volume, back, same) = jax.jacfwd(parameters, has_aux=True)(z)
@@ -93,15 +99,37 @@ def unequal(structure: str, tied: bool) -> Mixture:
     return given(model(structure, tied, 2), x, weight, np.random.default_rng(1).dirichlet([2.0, 1.0], ROWS))
 
 
-def test_a_fit_is_standard_in_its_coordinates():
+@pytest.mark.parametrize("weights", [lambda q: q, on_sticks], ids=["dirichlet", "sticks"])
+def test_a_fit_is_standard_in_its_coordinates(weights):
     """Means 0, variances 1 and no correlations, of its own draws by the package's sampler."""
-    q = unequal("full", False)
+    q = weights(unequal("full", False))
     chart = chart_of(q)
     draws = q.sample(jax.random.key(0), (4000,))
     points = Mixture(PointWeights(draws.weights), draws.components)
     z = np.asarray(jax.jit(jax.vmap(lambda point: inward(chart, point)[0]))(points))
     np.testing.assert_allclose(z.mean(0), 0, atol=5 / np.sqrt(4000))
     np.testing.assert_allclose(np.cov(z.T), np.eye(z.shape[1]), atol=0.12)
+
+
+@pytest.mark.parametrize(("structure", "tied"), KINDS)
+def test_skewed_coordinates_have_the_laws_of_the_fit(structure, tied):
+    """Chi-squared and Beta quantiles, by SciPy's distributions."""
+    from scipy import stats
+
+    q = on_sticks(unequal(structure, tied))
+    chart = chart_of(q)
+    level = np.array([1e-9, 0.01, 0.4, 0.99, 1 - 1e-9])
+    z = skewed(chart, np.repeat(stats.norm.ppf(level)[:, None], n_coordinates(chart), 1))
+    shares = 1 / (1 + np.exp(-(np.asarray(chart.weights.centre) + np.asarray(chart.weights.width) * z[:, :2])))
+    alpha, beta = np.asarray(q.weights.alpha), np.asarray(q.weights.beta)
+    np.testing.assert_allclose(shares, stats.beta.ppf(level[:, None], alpha, beta), rtol=1e-6)
+    start, size = 2 + q.components.mean.size, chart.centre.shape[1]
+    logs = np.asarray(chart.centre)[0] + np.asarray(chart.width)[0] * z[:, start : start + size]
+    count, width, _ = q.structure.blocks(D)
+    dof = np.tile(float(q.components.dof[0]) - width + 1 + np.arange(width), count)
+    np.testing.assert_allclose(np.exp(2 * logs), stats.chi2.ppf(level[:, None], dof), rtol=1e-6)
+    untouched = [*range(2, start), *range(start + chart.centre.size, z.shape[1])]
+    np.testing.assert_array_equal(z[:, untouched], np.repeat(stats.norm.ppf(level)[:, None], len(untouched), 1))
 
 
 def test_permanents_and_shares():

@@ -98,7 +98,7 @@ def surroundings(prior: Mixture, chart: Chart, x, weight):
     """The bound of a fit, and what the labels hide about the coordinates there, G (P, P)."""
     posterior = chart.posterior
     structure, natural = posterior.structure, posterior.natural()
-    size, k = n_coordinates(posterior), posterior.n_components
+    size, k = n_coordinates(chart), posterior.n_components
 
     def one(rows, weights):
         slopes = jax.jacfwd(lambda z: centred_scores(structure, outward(chart, z)[0].natural(), rows))(jnp.zeros(size))

@@ -7,7 +7,7 @@ With :math:`S = F F^T` the scale of a component of the fit, m its mean, kappa an
 T lower triangular. Under the fit u and the entries of T below the diagonal are independent standard Gaussians, and the squares of the
 diagonal are chi-squared with :math:`\nu - p + 1, \dots, \nu` degrees of freedom (Bartlett's decomposition: Muirhead 1982, Aspects of
 Multivariate Statistical Theory, th. 3.2.14, rows in reverse order). The coordinates are u, those entries, the standardised logs of the
-diagonal, and the whitened log ratios of the weights. Diagonal and spherical covariances have positive numbers in place of T; a
+diagonal, and those of the weights. Diagonal and spherical covariances have positive numbers in place of T; a
 shared covariance has one T for all components.
 """
 
@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.analysis.weight_charts import Ratios, Sticks, weight_chart
+from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.linalg import LOG_2, solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
@@ -31,19 +33,17 @@ class Chart:
     Parameters
     ----------
     posterior : Mixture
-        The fit: Dirichlet weights and Normal-Wishart components.
+        The fit: Dirichlet or stick-breaking weights and Normal-Wishart components.
     factor : Array, shape (K or 1, packed)
         F of each matrix.
-    ratio, root : Array, shapes (K - 1,) and (K - 1, K - 1)
-        Mean of the log ratios of the weights to the last, and lower factor of their covariance, under the fit.
+    weights : Ratios or Sticks
     centre, width : Array, shape (K or 1, L)
         Mean and standard deviation of the logs of the diagonals of T, under the fit.
     """
 
     posterior: Mixture
     factor: jax.Array
-    ratio: jax.Array
-    root: jax.Array
+    weights: Ratios | Sticks
     centre: jax.Array
     width: jax.Array
 
@@ -52,19 +52,39 @@ def chart_of(posterior: Mixture) -> Chart:
     """The coordinates of a fit, from the moments of log gammas; computed on the host, since derivatives of gammaln compile slowly."""
     from scipy.special import digamma, polygamma
 
-    alpha, law = np.asarray(posterior.weights.concentration), posterior.components
-    count, size, _ = law.structure.blocks(law.n_features)
-    covariance = np.diag(polygamma(1, alpha[:-1])) + polygamma(1, alpha[-1])
-    half = np.tile((np.asarray(law.dof)[:, None] - size + 1 + np.arange(size)) / 2, (1, count))
-    parts = (digamma(alpha[:-1]) - digamma(alpha[-1]), np.linalg.cholesky(covariance))
+    law, half = posterior.components, _half_dofs(posterior.components)
     logs = ((digamma(half) + LOG_2) / 2, np.sqrt(polygamma(1, half)) / 2)
-    return Chart(posterior, law.structure.factor(jnp.asarray(law.scale)), *(jnp.asarray(part) for part in (*parts, *logs)))
+    factor = law.structure.factor(jnp.asarray(law.scale))
+    return Chart(posterior, factor, weight_chart(posterior.weights), *(jnp.asarray(part) for part in logs))
 
 
-def n_coordinates(posterior: Mixture) -> int:
-    """Free parameters P of the mixture: K - 1 for weights, K D for means, and those of K matrices or of one."""
-    law = posterior.components
-    return posterior.n_components * (1 + law.n_features) - 1 + len(law.scale) * law.structure.n_parameters(law.n_features)
+def _half_dofs(law: NormalWishart) -> np.ndarray:
+    """Half the degrees of freedom (K or 1, L) of the squares of the diagonals of T."""
+    count, size, _ = law.structure.blocks(law.n_features)
+    return np.tile((np.asarray(law.dof)[:, None] - size + 1 + np.arange(size)) / 2, (1, count))
+
+
+def n_coordinates(chart: Chart) -> int:
+    """Number P of coordinates: of the weights, K D for means, and those of K matrices or of one."""
+    law = chart.posterior.components
+    return chart.weights.size + law.mean.size + len(law.scale) * law.structure.n_parameters(law.n_features)
+
+
+def skewed(chart: Chart, z: np.ndarray) -> np.ndarray:
+    """Coordinates (S, P) whose laws are exactly those of the fit (but for Dirichlet weights), from standard Gaussian ones.
+
+    Squares of the diagonals of T get their chi-squared laws, shares of sticks their Beta laws.
+    """
+    from scipy.special import gammainccinv, gammaincinv, ndtr
+
+    start = chart.weights.size + chart.posterior.components.mean.size
+    part = z[:, start : start + chart.centre.size]
+    half, centre, width = (np.asarray(a).ravel() for a in (_half_dofs(chart.posterior.components), chart.centre, chart.width))
+    squares = np.where(part < 0, gammaincinv(half, ndtr(np.minimum(part, 0))), gammainccinv(half, ndtr(-np.maximum(part, 0))))
+    found = z.copy()
+    found[:, : chart.weights.size] = chart.weights.skewed(z[:, : chart.weights.size])
+    found[:, start : start + chart.centre.size] = ((np.log(squares) + LOG_2) / 2 - centre) / width
+    return found
 
 
 def _triangles(law, logs, below):
@@ -82,7 +102,7 @@ def outward(chart: Chart, z) -> tuple[Mixture, jax.Array]:
     ----------
     chart : Chart
     z : Array, shape (P,)
-        Log ratios of weights (K - 1), u (K, D), log diagonals, entries below the diagonals.
+        Weights, u (K, D), log diagonals, entries below the diagonals.
 
     Returns
     -------
@@ -92,9 +112,9 @@ def outward(chart: Chart, z) -> tuple[Mixture, jax.Array]:
         Volume in the weights but the last, the means, and the distinct entries of the covariances.
     """
     law, structure, k = chart.posterior.components, chart.posterior.structure, chart.posterior.n_components
-    ends = np.cumsum([k - 1, k * law.n_features, chart.centre.size])
-    ratios, u, logs, below = jnp.split(z, ends)
-    log_weights = jax.nn.log_softmax(jnp.append(chart.ratio + chart.root @ ratios, 0.0))
+    ends = np.cumsum([chart.weights.size, k * law.n_features, chart.centre.size])
+    shares, u, logs, below = jnp.split(z, ends)
+    log_weights = chart.weights.log_weights(shares)
     logs = chart.centre + chart.width * logs.reshape(chart.centre.shape)
     triangle = _triangles(law, logs, below.reshape(len(law.scale), -1))
     identity = structure.identity(law.n_features)
@@ -112,11 +132,10 @@ def _log_volume(chart: Chart, log_weights, logs):
     _, size, copies = law.structure.blocks(law.n_features)
     scale = law.structure.log_det(chart.factor)
     log_det = scale - 2 * logs.sum(1)
-    weights = log_weights.sum() + jnp.log(jnp.diagonal(chart.root)).sum()
     means = (jnp.broadcast_to(copies * log_det, k) - law.n_features * jnp.log(law.mean_precision)).sum() / 2
     powers = jnp.tile(jnp.arange(size) + 2 - 2 * (size + 1), logs.shape[1] // size)
     matrices = (size + 1) / 2 * scale.sum() + (powers * logs).sum() + (LOG_2 + jnp.log(chart.width)).sum()
-    return weights + means + matrices
+    return chart.weights.log_volume(log_weights) + means + matrices
 
 
 def inward(chart: Chart, point: Mixture) -> tuple[jax.Array, jax.Array]:
@@ -132,7 +151,6 @@ def inward(chart: Chart, point: Mixture) -> tuple[jax.Array, jax.Array]:
         rows, columns = np.tril_indices(law.n_features, -1)
         diagonal, below = jnp.diagonal(triangle, axis1=-2, axis2=-1), triangle[:, rows, columns]
     diagonal = jnp.broadcast_to(diagonal, chart.centre.shape)
-    ratios = solve_lower(chart.root, (log_weights[:-1] - log_weights[-1] - chart.ratio)[:, None])
     logs = jnp.log(diagonal)
-    z = jnp.concatenate([part.ravel() for part in (ratios, u, (logs - chart.centre) / chart.width, below)])
+    z = jnp.concatenate([part.ravel() for part in (chart.weights.coordinates(log_weights), u, (logs - chart.centre) / chart.width, below)])
     return z, _log_volume(chart, log_weights, logs)

@@ -1,0 +1,128 @@
+"""Mixing weights as real numbers, each nearly standard Gaussian under the law of a fit."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.core.linalg import solve_lower
+from bayesgmm.core.pytree import pytree
+from bayesgmm.core.weights import Dirichlet, StickBreaking
+
+
+@pytree
+class Ratios:
+    """Whitened log ratios of Dirichlet weights to the last one.
+
+    Parameters
+    ----------
+    mean, root : Array, shapes (K - 1,) and (K - 1, K - 1)
+        Mean of the log ratios, and lower factor of their covariance, under the fit.
+    """
+
+    mean: jax.Array
+    root: jax.Array
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return len(self.mean)
+
+    def log_weights(self, z):
+        """Log weights (K,) at coordinates (K - 1,)."""
+        return jax.nn.log_softmax(jnp.append(self.mean + self.root @ z, 0.0))
+
+    def coordinates(self, log_weights):
+        """The inverse of `log_weights`."""
+        return solve_lower(self.root, (log_weights[:-1] - log_weights[-1] - self.mean)[:, None])[:, 0]
+
+    def log_volume(self, log_weights):
+        """Log of the volume of all weights but the last in a unit volume of coordinates."""
+        return log_weights.sum() + jnp.log(jnp.diagonal(self.root)).sum()
+
+    def skewed(self, z: np.ndarray) -> np.ndarray:
+        """Coordinates (S, K - 1) of standard Gaussian ones: the same, since log ratios are nearly Gaussian together."""
+        return z
+
+
+@pytree
+class Sticks:
+    """Standardised log odds of stick-breaking shares.
+
+    Parameters
+    ----------
+    alpha, beta : Array, shape (K,)
+        Beta law of the share that each component takes.
+    centre, width : Array, shape (K,)
+        Mean and standard deviation of its log odds under that law.
+    order : Array of int, shape (K,)
+        Component at each place of the stick.
+    """
+
+    alpha: jax.Array
+    beta: jax.Array
+    centre: jax.Array
+    width: jax.Array
+    order: jax.Array
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return len(self.centre)
+
+    def _before(self, values):
+        """Sum of ``values`` over the sticks that come before each component's."""
+        ordered = values[self.order]
+        return jnp.zeros_like(values).at[self.order].set(jnp.cumsum(ordered) - ordered)
+
+    def log_weights(self, z):
+        """Log weights (K,) at coordinates (K,); the weights sum to less than 1."""
+        odds = self.centre + self.width * z
+        return jax.nn.log_sigmoid(odds) + self._before(jax.nn.log_sigmoid(-odds))
+
+    def _log_odds(self, log_weights):
+        weights = jnp.exp(log_weights)
+        return log_weights - jnp.log(1 - self._before(weights) - weights)
+
+    def coordinates(self, log_weights):
+        """The inverse of `log_weights`."""
+        return (self._log_odds(log_weights) - self.centre) / self.width
+
+    def log_volume(self, log_weights):
+        """Log of the volume of weights in a unit volume of coordinates."""
+        return (log_weights + jax.nn.log_sigmoid(-self._log_odds(log_weights)) + jnp.log(self.width)).sum()
+
+    def skewed(self, z: np.ndarray) -> np.ndarray:
+        """Coordinates (S, K) whose shares have their Beta laws, from standard Gaussian ones."""
+        from scipy.special import betaincinv, ndtr
+
+        alpha, beta = (np.asarray(part)[None] for part in (self.alpha, self.beta))
+        low, high = betaincinv(alpha, beta, ndtr(np.minimum(z, 0))), betaincinv(beta, alpha, ndtr(-np.maximum(z, 0)))
+        odds = np.where(z < 0, np.log(low) - np.log1p(-low), np.log1p(-high) - np.log(high))
+        return (odds - np.asarray(self.centre)) / np.asarray(self.width)
+
+
+def _ratios(law: Dirichlet) -> Ratios:
+    from scipy.special import digamma, polygamma
+
+    alpha = np.asarray(law.concentration)
+    covariance = np.diag(polygamma(1, alpha[:-1])) + polygamma(1, alpha[-1])
+    return Ratios(jnp.asarray(digamma(alpha[:-1]) - digamma(alpha[-1])), jnp.asarray(np.linalg.cholesky(covariance)))
+
+
+def _sticks(law: StickBreaking) -> Sticks:
+    from scipy.special import digamma, polygamma
+
+    alpha, beta = np.asarray(law.alpha), np.asarray(law.beta)
+    centre, width = digamma(alpha) - digamma(beta), np.sqrt(polygamma(1, alpha) + polygamma(1, beta))
+    return Sticks(*(jnp.asarray(part) for part in (alpha, beta, centre, width, law.order)))
+
+
+CHARTS = {Dirichlet: _ratios, StickBreaking: _sticks}
+"""Coordinates by law of the weights; derivatives of gammaln are computed on the host, where they need no compiling."""
+
+
+def weight_chart(law: Dirichlet | StickBreaking) -> Ratios | Sticks:
+    """The coordinates that belong to the weights of a fit."""
+    return CHARTS[type(law)](law)
