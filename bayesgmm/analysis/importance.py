@@ -53,12 +53,12 @@ def check_exchangeable(prior: Mixture) -> None:
     """Raise a ValueError unless all components have the same prior, a Dirichlet law, and are few enough."""
     if not isinstance(prior.weights, Dirichlet) or np.ptp(np.asarray(prior.weights.concentration)) > 0:
         raise ValueError(
-            "Importance sampling of the evidence needs Dirichlet weights with one concentration for all components; fit with "
+            "Importance sampling needs Dirichlet weights with one concentration for all components; fit with "
             'weight_concentration_prior_type="dirichlet_distribution" and a single number as weight_concentration_prior.'
         )
     law = prior.components
     if any(len(part) > 1 and np.ptp(np.asarray(part), axis=0).any() for part in (law.mean, law.mean_precision, law.dof, law.scale)):
-        raise ValueError("Importance sampling of the evidence needs the same prior for all components.")
+        raise ValueError("Importance sampling needs the same prior for all components.")
     if prior.n_components > MOST:
         raise ValueError(f"Importance sampling sums over relabellings of at most {MOST} components; the fit has {prior.n_components}.")
 

@@ -327,9 +327,9 @@ class StickBreaking:
 
     def sample(self, key, shape=()):
         broken = self._masked(jax.random.beta(key, jnp.where(self.alive(), self.alpha, 1), self.beta, (*shape, self.n_components)))
-        log_rest = jnp.log1p(-broken)[..., self.order]
-        before = jnp.zeros_like(broken).at[..., self.order].set(jnp.cumsum(log_rest, -1) - log_rest)
-        return broken * jnp.exp(before)
+        left = jnp.cumprod(1 - broken[..., self.order], -1)
+        before = jnp.concatenate([jnp.ones_like(left[..., :1]), left[..., :-1]], -1)
+        return broken * jnp.zeros_like(broken).at[..., self.order].set(before)
 
 
 @pytree

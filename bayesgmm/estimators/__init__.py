@@ -13,6 +13,7 @@ from bayesgmm.estimators.evidence import OptimaEvidence, evidence_over_optima, i
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
 from bayesgmm.estimators.selection import Selection, select
+from bayesgmm.estimators.uncertainty import Intervals, Uncertainty
 
 ESTIMATORS = {cls.__name__: cls for cls in (BayesianGaussianMixture, GaussianMixture, KMeans)}
 
@@ -38,10 +39,12 @@ __all__ = [
     "FitError",
     "FitWarning",
     "GaussianMixture",
+    "Intervals",
     "KMeans",
     "NotFittedError",
     "OptimaEvidence",
     "Selection",
+    "Uncertainty",
     "bootstrap_lrt",
     "combine",
     "evidence_over_optima",

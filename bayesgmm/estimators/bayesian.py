@@ -29,6 +29,8 @@ from bayesgmm.estimators.training import (
     read_training,
     settings_of,
 )
+from bayesgmm.estimators.uncertainty import Uncertainty
+from bayesgmm.estimators.uncertainty_bayes import uncertainty
 from bayesgmm.inference.moves import compact, drop_empty, simplify
 from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
 from bayesgmm.inference.problem import Problem
@@ -249,6 +251,58 @@ class BayesianGaussianMixture(MixtureEstimator):
     def importance_evidence(self, X: Any, sample_weight: Any = None, n_draws: int = 2000, random_state: Any = 0) -> Importance:
         """Estimate the log evidence by importance sampling: what `log_evidence` can be checked with; see `importance_evidence`."""
         return importance_evidence(self, X, sample_weight, n_draws, random_state)
+
+    def uncertainty(
+        self,
+        X: Any,
+        method: str = "linear_response",
+        n_draws: int = 1000,
+        random_state: Any = 0,
+        *,
+        sample_weight: Any = None,
+        n_chains: int = 4,
+        n_burn: int = 500,
+        thin: int = 5,
+    ) -> Uncertainty:
+        """Draw parameters from the posterior, to say how sure the fit is of weights, means, covariances, rows and clusters.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+            The rows that the model was fitted to.
+        method : {"linear_response", "mean_field", "importance", "gibbs"}, default "linear_response"
+            ``"mean_field"``: the fit's own law, too narrow where components overlap. ``"linear_response"``: corrected for that, to second
+            order. ``"importance"``: weighted draws around the fit, as good as exact where ``k_hat`` is below 0.7; Dirichlet weights
+            only. ``"gibbs"``: Markov chains, exact in the long run, within the number of components of the fit.
+        n_draws : int, default 1000
+        random_state : int, numpy generator or None, default 0
+        sample_weight : array, shape (N,), optional
+            Weights of the rows in that fit.
+        n_chains, n_burn, thin : int
+            Gibbs: chains, sweeps before the first draw of each, and sweeps from one draw to the next.
+
+        Returns
+        -------
+        Uncertainty
+            With ``intervals()``, ``draws``, ``responsibilities``, ``similarity``, ``partition()``, ``credible_ball()``,
+            ``n_clusters`` and ``to_arviz()``.
+
+        Raises
+        ------
+        ValueError
+            Other rows or weights than those of the fit; a method that the model does not have.
+
+        Warns
+        -----
+        FitWarning
+            The method does not fit the case: contraction above 0.97, k-hat above 0.7, r-hat above 1.05.
+
+        References
+        ----------
+        Giordano, Broderick & Jordan (2015), NIPS; Vehtari et al. (2024), JMLR 25(72); Ishwaran & James (2001), JASA 96.
+        """
+        chains = {"n_chains": n_chains, "n_burn": n_burn, "thin": thin}
+        return uncertainty(self, X, sample_weight, method, n_draws, random_state, chains)
 
 
 def make_prior(estimator: BayesianGaussianMixture, problem: Problem) -> Mixture:

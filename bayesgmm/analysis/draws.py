@@ -1,0 +1,181 @@
+"""Draws of weights, means and covariances from a posterior, in four ways that differ in what they leave out.
+
+Mean field: the fit itself, in which labels and parameters do not know of one another. Linear response: a Gaussian around the fit, in
+coordinates where the fit is one too, as wide as the labels' uncertainty makes it; its marginals have the shapes of the fit's. Importance:
+draws of a wider Student t, weighted by likelihood times prior, and drawn again. Gibbs: a Markov chain whose law is the posterior.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.analysis import importance
+from bayesgmm.analysis.alignment import confusions, permutations
+from bayesgmm.analysis.importance import BATCH
+from bayesgmm.analysis.mixing import effective_size, r_hat
+from bayesgmm.analysis.pareto import smoothed
+from bayesgmm.analysis.proposal import make_proposal, surroundings
+from bayesgmm.analysis.unconstrained import Chart, chart_of, n_coordinates, outward, skewed
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.points import Gaussian
+from bayesgmm.core.statistics import centred_scores
+from bayesgmm.core.weights import PointWeights
+from bayesgmm.inference import gibbs as sampler
+from bayesgmm.inference.compiling import jit
+
+LEAST = 0.005
+"""Smallest eigenvalue of the response that counts in full: no direction is drawn with a variance of more than 200 times the fit's."""
+
+MOST = 4000
+"""Coordinates up to which the response is decomposed."""
+
+SPARE = 4
+"""Draws of the proposal for each one that is kept."""
+
+N_STARTS = 50
+"""Draws from which a chain may start: labels that the fit holds possible."""
+
+
+class Draws(NamedTuple):
+    """Draws of the parameters, inner coordinates, components in the places of the fit's.
+
+    Attributes
+    ----------
+    points : Mixture
+        Of `PointWeights` (S, K) and `Gaussian` (S, K, D), (S, K or 1, packed), as numpy arrays.
+    labels : ndarray of int, shape (S, N), or None
+        Components of the rows where the sampler drew them.
+    facts : dict
+        What the method tells of itself: ``contraction``, ``k_hat``, ``ess``, ``log_evidence``, ``r_hat``, ``n_chains``.
+    """
+
+    points: Mixture
+    labels: np.ndarray | None
+    facts: dict[str, Any]
+
+
+def mean_field(posterior: Mixture, n: int, seed: int) -> Draws:
+    """Independent draws of the fit."""
+    return Draws(_normalised(_sampled(posterior, jax.random.key(seed), n)), None, {})
+
+
+def linear_response(prior: Mixture, posterior: Mixture, x, weight, n: int, seed: int) -> Draws:
+    r"""Draws whose covariance is that of linear response.
+
+    With G what the labels hide about standard coordinates (`proposal`), z is Gaussian with covariance :math:`(I - G)^{-1}`; each
+    coordinate then gets the shape of its marginal law under the fit (`unconstrained.skewed`). One component, for which the fit is
+    exact, has G = 0, and its draws follow that law exactly.
+
+    References
+    ----------
+    Giordano, Broderick & Jordan (2015), NIPS, sec. 2.2.
+    """
+    chart = chart_of(posterior)
+    size = n_coordinates(chart)
+    noise = np.random.default_rng(seed).standard_normal((n, size))
+    if posterior.n_components == 1:
+        return Draws(_points(chart, skewed(chart, noise)), None, {"contraction": 0.0})
+    root, contraction = response_root(np.asarray(surroundings(prior, chart, x, weight)[1]))
+    deviation = np.sqrt((root**2).sum(1))
+    z = noise @ (root / deviation[:, None]).T
+    return Draws(_points(chart, deviation * skewed(chart, z)), None, {"contraction": contraction})
+
+
+def response_root(hidden: np.ndarray) -> tuple[np.ndarray, float]:
+    """A square root (P, P) of the covariance of linear response, and the share of an error that one plain pass leaves."""
+    values, vectors = np.linalg.eigh(np.eye(len(hidden)) - hidden)
+    return vectors / np.sqrt(np.maximum(values, LEAST)), float(np.clip(1 - values[0], 0, 1))
+
+
+def sampled_importance(prior: Mixture, posteriors: list[Mixture], x, weight, pivot: np.ndarray, n: int, seed: int) -> Draws:
+    """Importance draws, then as many of them as asked for by systematic resampling.
+
+    The labels of each are those nearest to the fit's. ``facts`` has the log evidence, its standard error, k-hat and the number of
+    independent draws that the weighted ones are worth.
+    """
+    rng = np.random.default_rng(seed)
+    proposal = make_proposal(prior, posteriors, x, weight)
+    law, z = proposal.draw(-(-SPARE * n // BATCH) * BATCH, rng)
+    ratio, pairs = importance.log_ratios(prior, proposal, x, weight, law, z, importance.score_form(posteriors, x))
+    logs = np.asarray(ratio) + importance.own_labels(np.asarray(pairs), np.asarray(proposal.log_weight))
+    found = importance.summarise(logs)
+    logs = smoothed(np.where(np.isfinite(logs), logs, -np.inf))[0]
+    share = np.cumsum(np.exp(logs - np.logaddexp.reduce(logs)))
+    kept = np.minimum(np.searchsorted(share, (np.arange(n) + rng.random()) / n), len(logs) - 1)
+    rng.shuffle(kept)
+    points = _normalised(_from_laws(proposal.chart, law[kept], z[kept]))
+    labels = _best_labels(points, x)
+    points, _ = aligned(points, labels, pivot, np.asarray(weight))
+    facts = {"k_hat": found.k_hat, "ess": min(found.ess, n), "log_evidence": found.log_evidence, "standard_error": found.standard_error}
+    return Draws(points, None, facts)
+
+
+def gibbs(prior: Mixture, resp: np.ndarray, x, n: int, seed: int, n_chains: int, n_burn: int, thin: int) -> Draws:
+    """Several Markov chains from labels drawn from responsibilities (N, K); draws follow chain by chain.
+
+    Labels are matched to the most probable ones; ``facts`` has r-hat and the effective number of draws, the worst of all weights,
+    means and the log-likelihood.
+    """
+    rng, k = np.random.default_rng(seed), prior.n_components
+    starts = (rng.random((n_chains, len(resp), 1)) > np.cumsum(resp, 1)[None]).sum(2).clip(max=k - 1)
+    keys = jax.random.split(jax.random.key(seed), n_chains)
+    found = sampler.chains(prior, x, jnp.asarray(starts), keys, n_burn, thin, n_draws=-(-n // n_chains))
+    flat = lambda a: np.asarray(a).reshape(-1, *a.shape[2:])  # noqa: E731
+    components = Gaussian(flat(found.mean), flat(found.covariance), prior.structure)
+    points = _normalised(Mixture(PointWeights(np.exp(flat(found.log_weights))), components))
+    points, labels = aligned(points, flat(found.labels), resp.argmax(1), np.ones(len(resp)))
+    by_chain = lambda a: a.reshape(n_chains, -1, int(np.prod(a.shape[1:])))  # noqa: E731
+    watched = [by_chain(points.weights.weights), by_chain(points.components.mean), np.asarray(found.log_likelihood)[:, :, None]]
+    series = np.moveaxis(np.concatenate(watched, 2), 2, 0)
+    moving = series[np.ptp(series, axis=(1, 2)) > 0]
+    facts = {"ess": min(map(effective_size, moving)), "r_hat": max(map(r_hat, moving)), "n_chains": n_chains}
+    return Draws(points, labels.astype(np.min_scalar_type(k)), facts)
+
+
+def aligned(points: Mixture, labels: np.ndarray, pivot: np.ndarray, weight: np.ndarray) -> tuple[Mixture, np.ndarray]:
+    """Draws and their labels (S, N) with the components in the places of the pivot's (N,)."""
+    k = points.weights.weights.shape[1]
+    order = permutations(confusions(labels, pivot, weight, k))
+    components = points.components
+    take = lambda a: np.take_along_axis(a, order.reshape(*order.shape, *(1,) * (a.ndim - 2)), 1)  # noqa: E731
+    covariance = components.covariance if components.covariance.shape[1] < k else take(components.covariance)
+    renamed = np.take_along_axis(np.argsort(order, 1), labels.astype(np.int64), 1)
+    return Mixture(PointWeights(take(points.weights.weights)), Gaussian(take(components.mean), covariance, points.structure)), renamed
+
+
+@jit(static_argnames=("n",))
+def _sampled(posterior: Mixture, key, n: int) -> Mixture:
+    draws = posterior.sample(key, (n,))
+    return Mixture(PointWeights(draws.weights), draws.components)
+
+
+@jit
+def _outward(chart: Chart, z) -> Mixture:
+    return jax.lax.map(lambda place: outward(chart, place)[0], z, batch_size=BATCH)
+
+
+@jit
+def _from_laws(charts: Chart, law, z) -> Mixture:
+    """Parameters at coordinates of one of several fits."""
+    return jax.lax.map(lambda a: outward(jax.tree.map(lambda part: part[a[0]], charts), a[1])[0], (law, z), batch_size=BATCH)
+
+
+def _points(chart: Chart, z: np.ndarray) -> Mixture:
+    return _normalised(_outward(chart, z))
+
+
+def _normalised(points: Mixture) -> Mixture:
+    """Numpy arrays, with weights that sum to 1 (those of sticks leave some to components without rows)."""
+    points = jax.tree.map(np.asarray, points)
+    weights = points.weights.weights
+    return Mixture(PointWeights(weights / weights.sum(1, keepdims=True)), points.components)
+
+
+@jit
+def _best_labels(points: Mixture, x):
+    """Most probable component (S, N) of every row."""
+    return jax.lax.map(lambda point: centred_scores(point.structure, point.natural(), x).argmax(1), points)

@@ -1,0 +1,1 @@
+"""Ways to other libraries, each imported when it is called."""

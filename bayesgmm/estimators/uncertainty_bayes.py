@@ -1,0 +1,133 @@
+"""Draws of the parameters of a Bayesian mixture."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from bayesgmm.analysis import draws as ways
+from bayesgmm.analysis.draws import MOST, Draws
+from bayesgmm.analysis.importance import TRUSTED, check_exchangeable
+from bayesgmm.analysis.pareto import FEWEST
+from bayesgmm.analysis.unconstrained import chart_of, n_coordinates
+from bayesgmm.core.coordinates import Coordinates
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.estimators.base import FitWarning, in_float64
+from bayesgmm.estimators.evidence import MOST_DRAWS, rows_of_fit
+from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
+from bayesgmm.estimators.uncertainty import Uncertainty
+from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.kernel import scores, soft
+from bayesgmm.validation import check_number, check_option, check_seed
+
+METHODS = ("mean_field", "linear_response", "importance", "gibbs")
+
+SLOW = 0.97
+"""Contraction above which a Gaussian around the fit is a poor description: docs/explanation/uncertainty.md."""
+
+UNMIXED = 1.05
+"""r-hat above which chains do not agree."""
+
+
+@in_float64
+def uncertainty(
+    model: Any, X: Any, sample_weight: Any, method: str, n_draws: int, random_state: Any, chains: dict[str, int]
+) -> Uncertainty:
+    """See `BayesianGaussianMixture.uncertainty`; ``chains`` holds ``n_chains``, ``n_burn`` and ``thin``."""
+    model._check_fitted()
+    check_option("method", method, METHODS)
+    check_number("n_draws", n_draws, FEWEST if method == "importance" else 2, high=MOST_DRAWS, integer=True)
+    for name, value in chains.items():
+        check_number(name, value, 0 if name == "n_burn" else 1, integer=True)
+    n, seed = int(n_draws), check_seed(random_state)
+    prior, posterior, y, weight = rows_of_fit(model, X, weights)
+    if method == "mean_field":
+        found = ways.mean_field(posterior, n, seed)
+    elif method == "linear_response":
+        found = _linear_response(prior, posterior, y, weight, n, seed)
+    elif method == "importance":
+        check_exchangeable(model.prior_)
+        found = ways.sampled_importance(prior, [posterior], y, weight, model.labels_, n, seed)
+    else:
+        found = _gibbs(prior, posterior, y, weight, n, seed, chains)
+    return published(model, found, read_rows(model, X), np.asarray(y), method, seed, weight)
+
+
+def _linear_response(prior: Mixture, posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
+    size = n_coordinates(chart_of(posterior))
+    if size > MOST:
+        raise ValueError(
+            f"Linear response decomposes a matrix of the size of the free parameters: {size} of them, more than {MOST}. Use "
+            'method="gibbs" or "mean_field", or a simpler covariance_type.'
+        )
+    found = ways.linear_response(prior, posterior, y, weight, n, seed)
+    if found.facts["contraction"] > SLOW:
+        _warn(
+            f"The components overlap so much (contraction {found.facts['contraction']:.3f}, above {SLOW}) that a Gaussian around the fit "
+            'is a poor description of the posterior: compare with method="gibbs".'
+        )
+    return found
+
+
+def _gibbs(prior: Mixture, posterior: Mixture, y, weight, n: int, seed: int, chains: dict[str, int]) -> Draws:
+    if (weight != 1).any():
+        raise ValueError('method="gibbs" draws a label for each row and cannot take weights; repeat rows instead, or use another method.')
+    found = ways.gibbs(prior, np.asarray(_resp(posterior, y)), y, n, seed, **chains)
+    if found.facts["r_hat"] > UNMIXED:
+        _warn(
+            f"The chains do not agree (r-hat {found.facts['r_hat']:.2f}, above {UNMIXED}): they have not explored the posterior. Raise "
+            "n_draws, thin and n_burn; if that does not help, the posterior has several separate modes."
+        )
+    return found
+
+
+@jit
+def _resp(posterior: Mixture, y):
+    return soft(scores(posterior.structure, posterior.natural(), y, posterior.structure.moments(y)))[1]
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, FitWarning, stacklevel=6)
+
+
+@jit
+def _outward(coordinates: Coordinates, points: Mixture) -> Mixture:
+    return jax.vmap(coordinates.mixture_outward)(points)
+
+
+def published(model: Any, found: Draws, values: np.ndarray, y: np.ndarray, method: str, seed: int, weight: np.ndarray) -> Uncertainty:
+    """Draws in the user's units, and the rest that an answer holds."""
+    facts = {"k_hat": np.nan, "ess": len(found.points.weights.weights), "r_hat": np.nan, "contraction": np.nan, "n_chains": 1} | found.facts
+    if facts["k_hat"] > TRUSTED:
+        _warn(
+            f"The importance weights have too heavy a tail (k-hat {facts['k_hat']:.2f}, above {TRUSTED}): the draws are not to be trusted. "
+            'Use method="gibbs".'
+        )
+    outer = jax.tree.map(np.asarray, _outward(model._coordinates, found.points))
+    tied = COVARIANCE_TYPES[model.covariance_type][1]
+    covariances = outer.components.covariance
+    log_det = float(model._coordinates.log_det)
+    return Uncertainty(
+        method=method,
+        draws={
+            "weights": outer.weights.weights,
+            "means": outer.components.mean,
+            "covariances": covariances[:, 0] if tied else covariances,
+        },
+        feature_names=[str(name) for name in getattr(model, "feature_names_in_", [f"x{j}" for j in range(values.shape[1])])],
+        k_hat=float(facts["k_hat"]),
+        ess=float(facts["ess"]),
+        r_hat=float(facts["r_hat"]),
+        log_evidence=float(facts.get("log_evidence", np.nan) - weight.sum() * log_det),
+        contraction=float(facts["contraction"]),
+        n_chains=int(facts["n_chains"]),
+        _points=found.points,
+        _rows=y,
+        _values=values,
+        _log_det=log_det,
+        _labels=found.labels,
+        _seed=seed,
+    )

@@ -1,0 +1,41 @@
+"""Intervals as a table that can be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.report.text import WIDE, aligned, number
+
+TABLE = ("weights", "means", "standard_deviations")
+"""Quantities shown by component; correlations and covariances are in the dictionary."""
+
+
+def printed(intervals: Any) -> str:
+    """Means with intervals: a line for each component, or for wide data for each column; other quantities one by one."""
+    head = f"{intervals.heading}; mean [{intervals.prob:.0%} interval]"
+    if not set(TABLE) <= set(intervals):
+        return "\n".join([head, *(f"{name}: {_listed(each)}" for name, each in intervals.items())])
+    parts = [_table(intervals, "means", "mean"), "", _table(intervals, "standard_deviations", "standard deviation")]
+    return "\n".join([head, "", *parts])
+
+
+def _cell(each: Any, index: tuple[int, ...]) -> str:
+    return f"{number(each.mean[index])} [{number(each.lower[index])}, {number(each.upper[index])}]"
+
+
+def _listed(each: Any) -> str:
+    return ", ".join(_cell(each, index) for index in np.ndindex(each.mean.shape))
+
+
+def _table(intervals: Any, quantity: str, title: str) -> str:
+    """One quantity by component and column, with the weights beside the means."""
+    each, names = intervals[quantity], intervals.feature_names
+    k = len(each.mean)
+    shared = k < len(intervals["weights"].mean)
+    lines = [["component", *("all" if shared else str(i + 1) for i in range(k))]]
+    if quantity == "means":
+        lines.append(["weight", *(_cell(intervals["weights"], (i,)) for i in range(k))])
+    lines += [[f"{title} of {name}", *(_cell(each, (i, j)) for i in range(k))] for j, name in enumerate(names)]
+    return aligned([list(line) for line in zip(*lines, strict=True)] if len(names) <= WIDE else lines)
