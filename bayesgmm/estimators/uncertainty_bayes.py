@@ -43,7 +43,7 @@ def uncertainty(
     for name, value in chains.items():
         check_number(name, value, 0 if name == "n_burn" else 1, integer=True)
     n, seed = int(n_draws), check_seed(random_state)
-    prior, posterior, y, weight = rows_of_fit(model, X, weights)
+    prior, posterior, y, weight = rows_of_fit(model, X, sample_weight)
     if method == "mean_field":
         found = ways.mean_field(posterior, n, seed)
     elif method == "linear_response":
