@@ -78,17 +78,17 @@ def linear_response(prior: Mixture, posterior: Mixture, x, weight, n: int, seed:
     size = n_coordinates(chart)
     noise = np.random.default_rng(seed).standard_normal((n, size))
     if posterior.n_components == 1:
-        return Draws(_points(chart, skewed(chart, noise)), None, {"contraction": 0.0})
+        return Draws(points_at(chart, skewed(chart, noise)), None, {"contraction": 0.0})
     root, contraction = response_root(np.asarray(surroundings(prior, chart, x, weight)[1]))
     deviation = np.sqrt((root**2).sum(1))
     z = noise @ (root / deviation[:, None]).T
-    return Draws(_points(chart, deviation * skewed(chart, z)), None, {"contraction": contraction})
+    return Draws(points_at(chart, deviation * skewed(chart, z)), None, {"contraction": contraction})
 
 
 def response_root(hidden: np.ndarray) -> tuple[np.ndarray, float]:
-    """A square root (P, P) of the covariance of linear response, and the share of an error that one plain pass leaves."""
+    """The symmetric root (P, P) of the covariance of linear response, and the share of an error that one plain pass leaves."""
     values, vectors = np.linalg.eigh(np.eye(len(hidden)) - hidden)
-    return vectors / np.sqrt(np.maximum(values, LEAST)), float(np.clip(1 - values[0], 0, 1))
+    return (vectors / np.sqrt(np.maximum(values, LEAST))) @ vectors.T, float(np.clip(1 - values[0], 0, 1))
 
 
 def sampled_importance(prior: Mixture, posteriors: list[Mixture], x, weight, pivot: np.ndarray, n: int, seed: int) -> Draws:
@@ -108,8 +108,7 @@ def sampled_importance(prior: Mixture, posteriors: list[Mixture], x, weight, piv
     kept = np.minimum(np.searchsorted(share, (np.arange(n) + rng.random()) / n), len(logs) - 1)
     rng.shuffle(kept)
     points = _normalised(_from_laws(proposal.chart, law[kept], z[kept]))
-    labels = _best_labels(points, x)
-    points, _ = aligned(points, labels, pivot, np.asarray(weight))
+    points = matched(points, x, pivot, weight)
     facts = {"k_hat": found.k_hat, "ess": min(found.ess, n), "log_evidence": found.log_evidence, "standard_error": found.standard_error}
     return Draws(points, None, facts)
 
@@ -147,6 +146,11 @@ def aligned(points: Mixture, labels: np.ndarray, pivot: np.ndarray, weight: np.n
     return Mixture(PointWeights(take(points.weights.weights)), Gaussian(take(components.mean), covariance, points.structure)), renamed
 
 
+def matched(points: Mixture, x, pivot: np.ndarray, weight) -> Mixture:
+    """Draws with the components in the places of those that hold most of the same rows under the pivot's labels (N,)."""
+    return aligned(points, np.asarray(_best_labels(points, x)), pivot, np.asarray(weight))[0]
+
+
 @jit(static_argnames=("n",))
 def _sampled(posterior: Mixture, key, n: int) -> Mixture:
     draws = posterior.sample(key, (n,))
@@ -164,7 +168,8 @@ def _from_laws(charts: Chart, law, z) -> Mixture:
     return jax.lax.map(lambda a: outward(jax.tree.map(lambda part: part[a[0]], charts), a[1])[0], (law, z), batch_size=BATCH)
 
 
-def _points(chart: Chart, z: np.ndarray) -> Mixture:
+def points_at(chart: Chart, z: np.ndarray) -> Mixture:
+    """Parameters at coordinates (S, P) of a chart."""
     return _normalised(_outward(chart, z))
 
 

@@ -262,7 +262,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         sample_weight: Any = None,
         n_chains: int = 4,
         n_burn: int = 500,
-        thin: int = 5,
+        thin: int = 10,
     ) -> Uncertainty:
         """Draw parameters from the posterior, to say how sure the fit is of weights, means, covariances, rows and clusters.
 

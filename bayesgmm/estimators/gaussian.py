@@ -25,6 +25,8 @@ from bayesgmm.estimators.training import (
     read_training,
     settings_of,
 )
+from bayesgmm.estimators.uncertainty import Uncertainty
+from bayesgmm.estimators.uncertainty_ml import uncertainty
 from bayesgmm.inference.moves import compact
 from bayesgmm.inference.priors import default_components, flat_components
 from bayesgmm.inference.problem import Problem
@@ -179,6 +181,66 @@ class GaussianMixture(MixtureEstimator):
         store(self, fit, problem, training)
         self._report_collapse(fit, problem)
         return self
+
+    def uncertainty(
+        self,
+        X: Any,
+        method: str = "observed_information",
+        n_draws: int = 1000,
+        random_state: Any = 0,
+        *,
+        sample_weight: Any = None,
+        verbose: bool | None = None,
+    ) -> Uncertainty:
+        """Draw parameters around the estimates, to say how sure the fit is of weights, means, covariances, rows and clusters.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+            The rows that the model was fitted to.
+        method : str, default "observed_information"
+            ``"observed_information"``: a Gaussian from the curvature of the likelihood. ``"sandwich"``: the same, valid also where the
+            rows are not from a mixture of Gaussians. ``"bootstrap"``: fits of rows drawn anew with replacement.
+            ``"weighted_bootstrap"``: of all rows with random weights, for small components. ``"parametric_bootstrap"``: of rows drawn
+            from the fit. ``"jackknife"``: a Gaussian with the covariance that fits of all rows but one tell.
+        n_draws : int, default 1000
+            Draws, or fits; the jackknife makes N fits.
+        random_state : int, numpy generator or None, default 0
+        sample_weight : array, shape (N,), optional
+            Weights of the rows in that fit; not for the parametric bootstrap and the jackknife.
+        verbose : bool, optional
+            Tell where the fits are; None does on a terminal or in a notebook.
+
+        Returns
+        -------
+        Uncertainty
+            Draws in the logs of weights and standard deviations, so that intervals stay within bounds.
+
+        Raises
+        ------
+        ValueError
+            Other rows or weights than those of the fit, or a fit with a prior.
+        FitError
+            A collapsed component, or an estimate that is no maximum.
+
+        Warns
+        -----
+        FitWarning
+            Fits that collapsed were left out.
+
+        References
+        ----------
+        Louis (1982), JRSS B 44; White (1982), Econometrica 50; O'Hagan, Murphy, Scrucca & Gormley (2019), Computational Statistics 34.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> x, names, labels = bg.load_dataset("faithful")
+        >>> model = bg.GaussianMixture(n_components=2, random_state=0).fit(x)
+        >>> model.uncertainty(x).intervals()["weights"].sd.round(2).tolist()
+        [0.03, 0.03]
+        """
+        return uncertainty(self, X, sample_weight, method, n_draws, random_state, verbose)
 
     def _report_collapse(self, fit: Fit, problem: Problem) -> None:
         """Name components that hold too few or too similar rows."""

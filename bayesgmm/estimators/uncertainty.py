@@ -98,6 +98,7 @@ class Uncertainty:
     _log_det: float = dataclasses.field(repr=False)
     _labels: np.ndarray | None = dataclasses.field(repr=False)
     _seed: int = dataclasses.field(repr=False)
+    _partitions: dict[tuple, PointPartition] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def n_draws(self) -> int:
@@ -201,13 +202,12 @@ class Uncertainty:
         if entries > MOST_ENTRIES:
             raise ValueError(f"{what} {entries:.2g} numbers, more than {MOST_ENTRIES:.0e}; ask for some rows, or fewer draws.")
 
-    def partition(self, loss: str = "vi") -> PointPartition:
-        """The clustering nearest to all draws' clusterings; see `bayesgmm.point_partition`."""
-        return self._partitions(loss)
-
-    @functools.cached_property
-    def _partitions(self) -> Callable[[str], PointPartition]:
-        return functools.cache(lambda loss: point_partition(self.labels, loss, random_state=self._seed))
+    def partition(self, loss: str = "vi", n_runs: int = 16) -> PointPartition:
+        """The clustering nearest to all draws' clusterings, by ``n_runs`` searches; see `bayesgmm.point_partition`."""
+        key = (str(loss), n_runs)
+        if key not in self._partitions:
+            self._partitions[key] = point_partition(self.labels, loss, n_runs, random_state=self._seed)
+        return self._partitions[key]
 
     def credible_ball(self, prob: float = 0.95, loss: str = "vi") -> CredibleBall:
         """The clusterings around `partition` that hold a share of the draws; see `bayesgmm.credible_ball`."""

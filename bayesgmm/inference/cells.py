@@ -132,7 +132,7 @@ def _weights(law, alive) -> Any:
     return FlatWeights(len(alive)) if isinstance(law, FlatGaussian) else Dirichlet(alive)
 
 
-def _usable(law, posterior: Mixture, stats: Stats):
+def usable(law, posterior: Mixture, stats: Stats):
     """Whether no component has collapsed; those without any row are padding."""
     if not isinstance(law, FlatGaussian):
         return jnp.ones((), bool)
@@ -144,8 +144,8 @@ def _usable(law, posterior: Mixture, stats: Stats):
 
 def _finished(law, prior, price, knobs, result) -> Runs:
     posterior, stats = result.posterior, result.stats
-    usable = _usable(law, posterior, stats)
-    return Runs(prior, posterior, stats, result.lower_bound - price, price, knobs, usable)
+    fine = usable(law, posterior, stats)
+    return Runs(prior, posterior, stats, result.lower_bound - price, price, knobs, fine)
 
 
 @jit(static_argnames=("tied",))

@@ -6,5 +6,15 @@ from bayesgmm.plots.bootstrap import plot_bootstrap_lrt
 from bayesgmm.plots.combination import plot_combination
 from bayesgmm.plots.components import plot_components
 from bayesgmm.plots.selection import plot_selection
+from bayesgmm.plots.uncertainty import plot_credible_ball, plot_intervals, plot_memberships, plot_similarity
 
-__all__ = ["plot_bootstrap_lrt", "plot_combination", "plot_components", "plot_selection"]
+__all__ = [
+    "plot_bootstrap_lrt",
+    "plot_combination",
+    "plot_components",
+    "plot_credible_ball",
+    "plot_intervals",
+    "plot_memberships",
+    "plot_selection",
+    "plot_similarity",
+]

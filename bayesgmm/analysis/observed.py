@@ -1,0 +1,132 @@
+r"""Standard errors of maximum likelihood from the curvature of the log-likelihood.
+
+In coordinates where the complete data (rows with their labels) have the identity as information, the observed information I is 1 less
+what the labels hide (Louis 1982, JRSS B 44), so 1 less its smallest eigenvalue is the share of an error that a pass of EM leaves
+(Dempster, Laird & Rubin 1977, sec. 3). Where the data are not from a mixture of Gaussians the covariance of the estimates is
+:math:`I^{-1} J I^{-1}` with J the sum of squares of the rows' scores (White 1982, Econometrica 50).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+
+from bayesgmm.analysis.unconstrained import Chart, inward, n_coordinates, outward
+from bayesgmm.analysis.weight_charts import Ratios
+from bayesgmm.core.components import NormalWishart
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.statistics import centred_scores
+from bayesgmm.core.weights import Dirichlet
+from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.kernel import accumulate
+
+ENTRIES = 2**21
+"""Numbers held per chunk of second derivatives."""
+
+SINGULAR = 1e-9
+"""Smallest eigenvalue of the information of a maximum."""
+
+
+class Curvature(NamedTuple):
+    """Derivatives of the log-likelihood at the estimate, in its chart.
+
+    Attributes
+    ----------
+    slope : Array, shape (P,)
+        First derivative: 0 at a maximum.
+    information : Array, shape (P, P)
+        Negative second derivative.
+    squares : Array, shape (P, P)
+        Sum of outer products of the scores of rows.
+    """
+
+    slope: jax.Array
+    information: jax.Array
+    squares: jax.Array
+
+    def __add__(self, other: tuple) -> Curvature:
+        return Curvature(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def chart_around(point: Mixture, counts: np.ndarray) -> Chart:
+    """Coordinates around a maximum-likelihood estimate, which is their origin; the complete data have unit information there.
+
+    Parameters
+    ----------
+    point : Mixture
+        Weights and Gaussian components.
+    counts : array, shape (K,)
+        Expected rows in each component.
+    """
+    components, structure = point.components, point.structure
+    copies = structure.blocks(components.n_features).copies
+    rows = jnp.asarray(counts)
+    dof = copies * (rows.sum(keepdims=True) if point.tied else rows)
+    scale = components.covariance * dof.reshape(-1, *(1,) * structure.rank)
+    law = NormalWishart(components.mean, rows, dof, scale, structure, point.tied)
+    count, size, _ = structure.blocks(components.n_features)
+    logs = jnp.repeat(jnp.log(dof)[:, None] / 2, count * size, axis=1)
+    width = jnp.repeat(1 / jnp.sqrt(2 * dof)[:, None], count * size, axis=1)
+    log_weights = jnp.log(jnp.asarray(point.weights.weights))
+    covariance = jnp.diag(1 / rows[:-1]) + 1 / rows[-1]
+    shares = Ratios(log_weights[:-1] - log_weights[-1], jnp.linalg.cholesky(covariance))
+    return Chart(Mixture(Dirichlet(rows), law), structure.factor(scale), shares, logs, width)
+
+
+@jit
+def curvature(chart: Chart, x, weight) -> Curvature:
+    """First and second derivatives of the log-likelihood of rows (N, D) with weights (N,) at the origin of a chart."""
+    size, structure = n_coordinates(chart), chart.posterior.structure
+
+    def densities(z, rows):
+        return logsumexp(centred_scores(structure, outward(chart, z)[0].natural(), rows), axis=1)
+
+    def one(rows, weights):
+        origin = jnp.zeros(size)
+        scores = jax.jacfwd(densities)(origin, rows)
+        second = jax.hessian(lambda z: weights @ densities(z, rows))(origin)
+        return Curvature(weights @ scores, -second, (scores * weights[:, None]).T @ scores)
+
+    return accumulate(one, x, weight, max(ENTRIES // (size * chart.posterior.n_components), 8))  # type: ignore[arg-type,return-value]
+
+
+@jit
+def places(chart: Chart, points: Mixture):
+    """Coordinates (S, P) of several estimates."""
+    return jax.vmap(lambda point: inward(chart, point)[0])(points)
+
+
+def covariance_root(found: Curvature, robust: bool) -> tuple[np.ndarray, float]:
+    """A square root (P, P) of the covariance of the estimates, and the share of an error that one pass of EM leaves.
+
+    Raises
+    ------
+    FloatingPointError
+        The information is not positive: the estimate is not a maximum, or a direction is not determined.
+    """
+    values, vectors = np.linalg.eigh(np.asarray(found.information))
+    if not values[0] > SINGULAR:
+        raise FloatingPointError(f"smallest eigenvalue {values[0]:.2g} of the information")
+    contraction = float(np.clip(1 - values[0], 0, 1))
+    if not robust:
+        return (vectors / np.sqrt(values)) @ vectors.T, contraction
+    inverse = (vectors / values) @ vectors.T
+    return _root(inverse @ np.asarray(found.squares) @ inverse), contraction
+
+
+def jackknife_root(places: np.ndarray) -> np.ndarray:
+    """A square root (P, P) of the jackknife's covariance, from the coordinates (N, P) of the estimates without one row each.
+
+    Efron & Stein (1981), Annals of Statistics 9, eq. 1.1.
+    """
+    n, away = len(places), places - places.mean(0)
+    return _root((n - 1) / n * away.T @ away)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

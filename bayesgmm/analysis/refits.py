@@ -1,0 +1,112 @@
+"""Maximum likelihood again and again: on rows drawn anew, reweighted, left out, or simulated from the fit, many at once.
+
+Each fit starts from that of the data, in one compiled program. Efron (1979), Annals of Statistics 7, for rows drawn anew; Newton & Raftery
+(1994), JRSS B 56, for random weights; O'Hagan, Murphy, Scrucca & Gormley (2019), Computational Statistics 34, for mixtures.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.analysis.bootstrap import draw
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.statistics import product_scores
+from bayesgmm.inference.accelerate import DEPTH
+from bayesgmm.inference.cells import CHUNK, usable
+from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.loop import run
+
+TOLERANCE = 1e-10
+"""Nats a row still to come at which a fit has converged."""
+
+MOST_STEPS = 500
+"""Passes of one fit."""
+
+ENTRIES = 2**22
+"""Numbers held for a batch of sets."""
+
+
+class Refits(NamedTuple):
+    """Estimates of several sets.
+
+    Attributes
+    ----------
+    points : Mixture
+        Of `PointWeights` (S, K) and `Gaussian` components with leading axis S.
+    usable : ndarray of bool, shape (S,)
+        False where a component collapsed onto a few rows, or the fit failed.
+    """
+
+    points: Mixture
+    usable: np.ndarray
+
+
+@jit
+def _reweighted(prior: Mixture, start: Mixture, x, weights):
+    return jax.vmap(lambda weight: _fitted(prior, start, x, weight))(weights)
+
+
+@jit
+def _simulated(prior: Mixture, start: Mixture, keys, weight):
+    def one(key):
+        return _fitted(prior, start, draw(key, start, len(weight)), weight)
+
+    return jax.vmap(one)(keys)
+
+
+def _fitted(prior: Mixture, start: Mixture, x, weight):
+    result = run(prior, start, x, weight, TOLERANCE, MOST_STEPS, max_steps=MOST_STEPS, depth=DEPTH, score=product_scores, chunk_size=CHUNK)
+    fine = usable(prior.components, result.posterior, result.stats) & jnp.isfinite(result.lower_bound)
+    return result.posterior, fine
+
+
+def _in_batches(function: Callable, sets, size: int, notify: Callable[[int], None]) -> Refits:
+    """Apply a compiled function to a few sets at a time; the last, smaller batch is filled up."""
+    parts = []
+    for start in range(0, len(sets), size):
+        some = sets[start : start + size]
+        filled = jnp.concatenate([some, jnp.repeat(some[-1:], size - len(some), axis=0)]) if len(some) < size else some
+        found = jax.tree.map(np.asarray, function(filled))
+        parts.append(jax.tree.map(operator.itemgetter(slice(len(some))), found))
+        notify(min(start + size, len(sets)))
+    points, fine = jax.tree.map(lambda *some: np.concatenate(some), *parts)
+    return Refits(points, fine)
+
+
+def _batch(n_rows: int, n_sets: int, k: int) -> int:
+    return max(min(ENTRIES // (n_rows * max(k, 4)), n_sets, 64), 1)
+
+
+def reweighted(prior: Mixture, point: Mixture, x, weights: np.ndarray, notify: Callable[[int], None]) -> Refits:
+    """Fits of the same rows (N, D) with each of several weights (S, N)."""
+    size = _batch(len(x), len(weights), point.n_components)
+    return _in_batches(lambda some: _reweighted(prior, point, x, some), jnp.asarray(weights), size, notify)
+
+
+def simulated(prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, notify: Callable[[int], None]) -> Refits:
+    """Fits of sets of rows drawn from the estimate, as many as there are weights (N,), which are all 1."""
+    keys = jax.random.split(jax.random.key(seed), n_sets)
+    size = _batch(len(weight), n_sets, point.n_components)
+    return _in_batches(lambda some: _simulated(prior, point, some, weight), keys, size, notify)
+
+
+def resampled_weights(weight: np.ndarray, n_sets: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers of times (S, N) that each row is drawn, with replacement."""
+    return rng.multinomial(round(float(weight.sum())), weight / weight.sum(), n_sets).astype(float)
+
+
+def random_weights(weight: np.ndarray, n_sets: int, rng: np.random.Generator) -> np.ndarray:
+    """Dirichlet weights (S, N) with the sum of those given; a row of weight 2 counts as two rows."""
+    drawn = rng.gamma(np.maximum(weight, 1e-300), size=(n_sets, len(weight))) * (weight > 0)
+    return drawn / drawn.sum(1, keepdims=True) * weight.sum()
+
+
+def left_out(weight: np.ndarray) -> np.ndarray:
+    """Weights (N, N) without one row each."""
+    return weight - np.diag(weight)

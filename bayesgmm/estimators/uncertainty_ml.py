@@ -1,0 +1,113 @@
+"""Draws of the parameters of a mixture fitted by maximum likelihood: from its curvature, or from fits of other sets of rows."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.analysis import observed, refits
+from bayesgmm.analysis.draws import Draws, matched, points_at
+from bayesgmm.analysis.unconstrained import n_coordinates
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.estimators.base import FitError, FitWarning, in_float64
+from bayesgmm.estimators.evidence import MOST_DRAWS
+from bayesgmm.estimators.training import read_rows
+from bayesgmm.estimators.uncertainty import Uncertainty
+from bayesgmm.estimators.uncertainty_bayes import published
+from bayesgmm.progress import Progress
+from bayesgmm.validation import check_number, check_option, check_seed, check_weights
+
+CURVATURE = ("observed_information", "sandwich")
+METHODS = (*CURVATURE, "bootstrap", "weighted_bootstrap", "parametric_bootstrap", "jackknife")
+
+MOST = 1500
+"""Free parameters up to which second derivatives are taken."""
+
+
+@in_float64
+def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: int, random_state: Any, verbose: bool | None) -> Uncertainty:
+    """See `GaussianMixture.uncertainty`."""
+    model._check_fitted()
+    check_option("method", method, METHODS)
+    check_number("n_draws", n_draws, 2, high=MOST_DRAWS, integer=True)
+    n, seed = int(n_draws), check_seed(random_state)
+    if model.prior is not None:
+        raise ValueError("uncertainty of a fit with a prior: use BayesianGaussianMixture, whose posterior has it; prior must be None here.")
+    if model.collapsed_:
+        raise FitError("A component has collapsed onto a few rows: its likelihood has no maximum, and no standard errors.")
+    values = read_rows(model, X)
+    weight = check_weights(sample_weight, len(values))
+    _check_rows(model, values, weight)
+    point = model._coordinates.mixture_inward(model.posterior_)
+    y = jnp.asarray(model._coordinates.inward(values))
+    if method in CURVATURE:
+        found = _curved(point, y, weight, model._counts, method == "sandwich", n, seed)
+    else:
+        with Progress(verbose) as told:
+            found = _refitted(model, point, y, weight, method, n, seed, told)
+    return published(model, found, values, np.asarray(y), method, seed, weight)
+
+
+def _check_rows(model, values: np.ndarray, weight: np.ndarray) -> None:
+    """The likelihood of the rows is that of the fit."""
+    found = float(weight @ model._plug_in_log_density(values))
+    if abs(found - model.log_likelihood_) > 1e-6 * (1 + abs(found)):
+        raise ValueError(
+            f"X and sample_weight must be those of the fit: the log-likelihood of these rows is {found:.6f}, that of the fit "
+            f"{model.log_likelihood_:.6f}."
+        )
+
+
+def _curved(point: Mixture, y, weight, counts: np.ndarray, robust: bool, n: int, seed: int) -> Draws:
+    chart = observed.chart_around(point, counts)
+    if n_coordinates(chart) > MOST:
+        raise ValueError(f"Second derivatives of {n_coordinates(chart)} free parameters, more than {MOST}: use a bootstrap method instead.")
+    try:
+        root, contraction = observed.covariance_root(observed.curvature(chart, y, weight), robust)
+    except FloatingPointError as error:
+        raise FitError(f"The fit is not at a maximum of the likelihood ({error}): lower tol, or use a bootstrap method.") from error
+    z = np.random.default_rng(seed).standard_normal((n, len(root))) @ root.T
+    return Draws(points_at(chart, z), None, {"contraction": contraction})
+
+
+def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, told: Progress) -> Draws:
+    """Fits of other sets, without those that collapsed."""
+    rng, prior = np.random.default_rng(seed), model.prior_
+    if method in ("parametric_bootstrap", "jackknife") and (weight != 1).any():
+        raise ValueError(f'method="{method}" cannot take weights; use "bootstrap" or "weighted_bootstrap", or repeat rows.')
+
+    def notify(done: int) -> None:
+        told(f"{method.replace('_', ' ')}: fit {done} of {len(y) if method == 'jackknife' else n}")
+
+    if method == "parametric_bootstrap":
+        found = refits.simulated(prior, point, jnp.asarray(weight), n, seed, notify)
+    else:
+        if method == "jackknife":
+            weights = refits.left_out(weight)
+        else:
+            weights = (refits.resampled_weights if method == "bootstrap" else refits.random_weights)(weight, n, rng)
+        found = refits.reweighted(prior, point, y, weights, notify)
+    points = matched(_kept(found), y, model.labels_, weight)
+    if method == "jackknife":
+        chart = observed.chart_around(point, model._counts)
+        root = observed.jackknife_root(np.asarray(observed.places(chart, points)))
+        points = points_at(chart, rng.standard_normal((n, len(root))) @ root.T)
+    return Draws(points, None, {})
+
+
+def _kept(found: refits.Refits) -> Mixture:
+    failed = int((~found.usable).sum())
+    if failed > len(found.usable) - 2:
+        raise FitError("In nearly all sets a component collapsed onto a few rows: there is no spread to report. Fit fewer components.")
+    if failed:
+        warnings.warn(
+            f"In {failed} of {len(found.usable)} sets a component collapsed onto a few rows; they are left out, so the spread may be too "
+            "small.",
+            FitWarning,
+            stacklevel=6,
+        )
+    return jax.tree.map(lambda a: a[found.usable], found.points)
