@@ -15,10 +15,11 @@ import numpy as np
 
 from bayesgmm.analysis import importance
 from bayesgmm.analysis.alignment import confusions, permutations
+from bayesgmm.analysis.coordinate_response import covariance_root
 from bayesgmm.analysis.importance import BATCH
 from bayesgmm.analysis.mixing import effective_size, r_hat
 from bayesgmm.analysis.pareto import smoothed
-from bayesgmm.analysis.proposal import make_proposal, surroundings
+from bayesgmm.analysis.proposal import make_proposal
 from bayesgmm.analysis.unconstrained import Chart, chart_of, n_coordinates, outward, skewed
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
@@ -26,12 +27,6 @@ from bayesgmm.core.statistics import centred_scores
 from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference import gibbs as sampler
 from bayesgmm.inference.compiling import jit
-
-LEAST = 0.005
-"""Smallest eigenvalue of the response that counts in full: no direction is drawn with a variance of more than 200 times the fit's."""
-
-MOST = 4000
-"""Coordinates up to which the response is decomposed."""
 
 SPARE = 4
 """Draws of the proposal for each one that is kept."""
@@ -63,12 +58,11 @@ def mean_field(posterior: Mixture, n: int, seed: int) -> Draws:
     return Draws(_normalised(_sampled(posterior, jax.random.key(seed), n)), None, {})
 
 
-def linear_response(prior: Mixture, posterior: Mixture, x, weight, n: int, seed: int) -> Draws:
+def linear_response(posterior: Mixture, x, weight, n: int, seed: int) -> Draws:
     r"""Draws whose covariance is that of linear response.
 
-    With G what the labels hide about standard coordinates (`proposal`), z is Gaussian with covariance :math:`(I - G)^{-1}`; each
-    coordinate then gets the shape of its marginal law under the fit (`unconstrained.skewed`). One component, for which the fit is
-    exact, has G = 0, and its draws follow that law exactly.
+    Standard coordinates are Gaussian with that covariance (`coordinate_response`); each then gets the shape of its marginal law under
+    the fit (`unconstrained.skewed`). One component, for which the fit is exact, is drawn from it exactly.
 
     References
     ----------
@@ -79,16 +73,10 @@ def linear_response(prior: Mixture, posterior: Mixture, x, weight, n: int, seed:
     noise = np.random.default_rng(seed).standard_normal((n, size))
     if posterior.n_components == 1:
         return Draws(points_at(chart, skewed(chart, noise)), None, {"contraction": 0.0})
-    root, contraction = response_root(np.asarray(surroundings(prior, chart, x, weight)[1]))
+    root, contraction = covariance_root(chart, x, weight)
     deviation = np.sqrt((root**2).sum(1))
     z = noise @ (root / deviation[:, None]).T
     return Draws(points_at(chart, deviation * skewed(chart, z)), None, {"contraction": contraction})
-
-
-def response_root(hidden: np.ndarray) -> tuple[np.ndarray, float]:
-    """The symmetric root (P, P) of the covariance of linear response, and the share of an error that one plain pass leaves."""
-    values, vectors = np.linalg.eigh(np.eye(len(hidden)) - hidden)
-    return (vectors / np.sqrt(np.maximum(values, LEAST))) @ vectors.T, float(np.clip(1 - values[0], 0, 1))
 
 
 def sampled_importance(prior: Mixture, posteriors: list[Mixture], x, weight, pivot: np.ndarray, n: int, seed: int) -> Draws:

@@ -73,7 +73,7 @@ def chart_around(point: Mixture, counts: np.ndarray) -> Chart:
     width = jnp.repeat(1 / jnp.sqrt(2 * dof)[:, None], count * size, axis=1)
     log_weights = jnp.log(jnp.asarray(point.weights.weights))
     covariance = jnp.diag(1 / rows[:-1]) + 1 / rows[-1]
-    shares = Ratios(log_weights[:-1] - log_weights[-1], jnp.linalg.cholesky(covariance))
+    shares = Ratios(log_weights[:-1] - log_weights[-1], jnp.linalg.cholesky(covariance), 1 / rows)
     return Chart(Mixture(Dirichlet(rows), law), structure.factor(scale), shares, logs, width)
 
 

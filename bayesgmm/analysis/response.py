@@ -60,6 +60,17 @@ def _own_features(law: NormalWishart, x):
     return jnp.moveaxis(columns, 0, 1)
 
 
+def features(posterior: Mixture, x):
+    """Features (N, K or 1, Q) of rows: the constant, columns, and products where each component has its own matrix."""
+    law = posterior.components
+    if posterior.tied:
+        root, _ = _inner(posterior)
+        columns = law.structure.solve(root, x - law.mean[:1])[:, None]
+    else:
+        columns = _own_features(law, x)
+    return jnp.concatenate([jnp.ones((len(x), columns.shape[1], 1)), columns], 2)
+
+
 def _own_root(posterior: Mixture):
     """Square root (K, K) of the covariance of the constants, given the coefficients of squares."""
     law = posterior.components
@@ -121,25 +132,44 @@ def eigenvalues(posterior: Mixture, x, weight, chunk_size: int = CHUNK) -> np.nd
     return np.linalg.eigvalsh(matrix[np.ix_(kept, kept)])
 
 
+def eigen(posterior: Mixture, x, weight) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (C,) and eigenvectors (C, C) of `response_matrix`."""
+    values, vectors = np.linalg.eigh(np.asarray(response_matrix(posterior, x, weight)))
+    return values, vectors
+
+
+@jit
+def own_root(posterior: Mixture):
+    """Square root (K, K) of the covariance of the constants, for components with matrices of their own."""
+    return _own_root(posterior)
+
+
+@jit
+def component_root(posterior: Mixture):
+    """Square root of the covariance of constants and linear coefficients of components that share a matrix, and the law it belongs to."""
+    _, inner = _inner(posterior)
+    return _shared_root(posterior, inner), inner
+
+
+def _inner(posterior: Mixture):
+    """A factor of the shared scale, and the law of the components where that scale is 1 and the first mean 0."""
+    law, structure = posterior.components, posterior.structure
+    root, centre = structure.factor(law.scale)[0], law.mean[:1]
+    return root, law.mapped(lambda m: structure.solve(root, m - centre), lambda s: structure.untransform(root, s))
+
+
 @jit(static_argnames=("chunk_size",))
 def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
     """Symmetric matrix (C, C) of the linear response, C coefficients in the order (component; constant, columns, products)."""
-    structure, natural, law = posterior.structure, posterior.natural(), posterior.components
-    k = posterior.n_components
-    if posterior.tied:
-        centre = law.mean[:1]
-        root = structure.factor(law.scale)[0]
-        inner = law.mapped(lambda m: structure.solve(root, m - centre), lambda s: structure.untransform(root, s))
+    structure, natural, k = posterior.structure, posterior.natural(), posterior.n_components
 
     def one(rows, weights):
         resp = soft(scores(structure, natural, rows, structure.moments(rows)))[1]
-        columns = structure.solve(root, rows - centre)[:, None] if posterior.tied else _own_features(law, rows)
-        constant = jnp.ones((len(rows), columns.shape[1], 1))
-        return _information(jnp.concatenate([constant, columns], 2), resp, weights)
+        return _information(features(posterior, rows), resp, weights)
 
     information = jnp.asarray(accumulate(one, x, weight, chunk_size))
     if posterior.tied:
-        scale = _shared_root(posterior, inner)
+        scale = _shared_root(posterior, _inner(posterior)[1])
         scaled = scale.T @ information @ scale
     else:
         constants, root = jnp.arange(k) * (len(information) // k), _own_root(posterior)

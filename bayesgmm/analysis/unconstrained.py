@@ -52,13 +52,13 @@ def chart_of(posterior: Mixture) -> Chart:
     """The coordinates of a fit, from the moments of log gammas; computed on the host, since derivatives of gammaln compile slowly."""
     from scipy.special import digamma, polygamma
 
-    law, half = posterior.components, _half_dofs(posterior.components)
+    law, half = posterior.components, half_dofs(posterior.components)
     logs = ((digamma(half) + LOG_2) / 2, np.sqrt(polygamma(1, half)) / 2)
     factor = law.structure.factor(jnp.asarray(law.scale))
     return Chart(posterior, factor, weight_chart(posterior.weights), *(jnp.asarray(part) for part in logs))
 
 
-def _half_dofs(law: NormalWishart) -> np.ndarray:
+def half_dofs(law: NormalWishart) -> np.ndarray:
     """Half the degrees of freedom (K or 1, L) of the squares of the diagonals of T."""
     count, size, _ = law.structure.blocks(law.n_features)
     return np.tile((np.asarray(law.dof)[:, None] - size + 1 + np.arange(size)) / 2, (1, count))
@@ -79,7 +79,7 @@ def skewed(chart: Chart, z: np.ndarray) -> np.ndarray:
 
     start = chart.weights.size + chart.posterior.components.mean.size
     part = z[:, start : start + chart.centre.size]
-    half, centre, width = (np.asarray(a).ravel() for a in (_half_dofs(chart.posterior.components), chart.centre, chart.width))
+    half, centre, width = (np.asarray(a).ravel() for a in (half_dofs(chart.posterior.components), chart.centre, chart.width))
     squares = np.where(part < 0, gammaincinv(half, ndtr(np.minimum(part, 0))), gammainccinv(half, ndtr(-np.maximum(part, 0))))
     found = z.copy()
     found[:, : chart.weights.size] = chart.weights.skewed(z[:, : chart.weights.size])

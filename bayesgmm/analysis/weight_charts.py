@@ -19,10 +19,13 @@ class Ratios:
     ----------
     mean, root : Array, shapes (K - 1,) and (K - 1, K - 1)
         Mean of the log ratios, and lower factor of their covariance, under the fit.
+    variance : Array, shape (K,)
+        Variances of the logs of the gamma numbers whose shares the weights are.
     """
 
     mean: jax.Array
     root: jax.Array
+    variance: jax.Array
 
     @property
     def size(self) -> int:
@@ -40,6 +43,12 @@ class Ratios:
     def log_volume(self, log_weights):
         """Log of the volume of all weights but the last in a unit volume of coordinates."""
         return log_weights.sum() + jnp.log(jnp.diagonal(self.root)).sum()
+
+    def log_covariance(self) -> np.ndarray:
+        """Covariance (K - 1, K) of the coordinates with the log weights, under the fit."""
+        variance = np.asarray(self.variance)
+        ratios = np.concatenate([np.diag(variance[:-1]), np.full((self.size, 1), -variance[-1])], 1)
+        return np.linalg.solve(np.asarray(self.root), ratios)
 
     def skewed(self, z: np.ndarray) -> np.ndarray:
         """Coordinates (S, K - 1) of standard Gaussian ones: the same, since log ratios are nearly Gaussian together."""
@@ -93,6 +102,15 @@ class Sticks:
         """Log of the volume of weights in a unit volume of coordinates."""
         return (log_weights + jax.nn.log_sigmoid(-self._log_odds(log_weights)) + jnp.log(self.width)).sum()
 
+    def log_covariance(self) -> np.ndarray:
+        """Covariance (K, K) of the coordinates with the log weights, under the fit."""
+        from scipy.special import polygamma
+
+        place = np.argsort(np.asarray(self.order))
+        earlier = (place[:, None] < place[None]).astype(float)
+        taken, left = (polygamma(1, np.asarray(part)) / np.asarray(self.width) for part in (self.alpha, self.beta))
+        return np.diag(taken) - left[:, None] * earlier
+
     def skewed(self, z: np.ndarray) -> np.ndarray:
         """Coordinates (S, K) whose shares have their Beta laws, from standard Gaussian ones."""
         from scipy.special import betaincinv, ndtr
@@ -107,8 +125,10 @@ def _ratios(law: Dirichlet) -> Ratios:
     from scipy.special import digamma, polygamma
 
     alpha = np.asarray(law.concentration)
-    covariance = np.diag(polygamma(1, alpha[:-1])) + polygamma(1, alpha[-1])
-    return Ratios(jnp.asarray(digamma(alpha[:-1]) - digamma(alpha[-1])), jnp.asarray(np.linalg.cholesky(covariance)))
+    variance = polygamma(1, alpha)
+    covariance = np.diag(variance[:-1]) + variance[-1]
+    parts = (digamma(alpha[:-1]) - digamma(alpha[-1]), np.linalg.cholesky(covariance), variance)
+    return Ratios(*(jnp.asarray(part) for part in parts))
 
 
 def _sticks(law: StickBreaking) -> Sticks:

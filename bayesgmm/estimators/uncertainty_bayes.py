@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from bayesgmm.analysis import draws as ways
-from bayesgmm.analysis.draws import MOST, Draws
+from bayesgmm.analysis.draws import Draws
 from bayesgmm.analysis.importance import TRUSTED, check_exchangeable
 from bayesgmm.analysis.pareto import FEWEST
-from bayesgmm.analysis.unconstrained import chart_of, n_coordinates
+from bayesgmm.analysis.response import MOST, n_coefficients
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64
@@ -47,7 +47,7 @@ def uncertainty(
     if method == "mean_field":
         found = ways.mean_field(posterior, n, seed)
     elif method == "linear_response":
-        found = _linear_response(prior, posterior, y, weight, n, seed)
+        found = _linear_response(posterior, y, weight, n, seed)
     elif method == "importance":
         check_exchangeable(model.prior_)
         found = ways.sampled_importance(prior, [posterior], y, weight, model.labels_, n, seed)
@@ -56,14 +56,14 @@ def uncertainty(
     return published(model, found, read_rows(model, X), np.asarray(y), method, seed, weight)
 
 
-def _linear_response(prior: Mixture, posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
-    size = n_coordinates(chart_of(posterior))
-    if size > MOST:
+def _linear_response(posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
+    size = n_coefficients(posterior)
+    if posterior.n_components > 1 and size > MOST:
         raise ValueError(
-            f"Linear response decomposes a matrix of the size of the free parameters: {size} of them, more than {MOST}. Use "
+            f"Linear response decomposes a matrix of the size of the free parameters: about {size}, more than {MOST}. Use "
             'method="gibbs" or "mean_field", or a simpler covariance_type.'
         )
-    found = ways.linear_response(prior, posterior, y, weight, n, seed)
+    found = ways.linear_response(posterior, y, weight, n, seed)
     if found.facts["contraction"] > SLOW:
         _warn(
             f"The components overlap so much (contraction {found.facts['contraction']:.3f}, above {SLOW}) that a Gaussian around the fit "

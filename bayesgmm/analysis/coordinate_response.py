@@ -1,0 +1,123 @@
+r"""The covariance of linear response in the coordinates of a fit, in closed form.
+
+`response` has the scores of rows as linear functions of standardised random coefficients e, and M, whose inverse is the covariance of
+linear response of these. Under the fit the coordinates z of `unconstrained` have unit covariance, and B with e, so
+
+.. math:: \mathrm{Cov}(z) = I + B\,(M^{-1} - I)\,B^T.
+
+The identity holds all of the spread that e does not explain, which is why the answer is exact for one component (Giordano, Broderick &
+Jordan 2015, sec. 2.2, keep the part that e explains). B follows from Bartlett's decomposition: with :math:`W = T^T T`,
+Cov(W_jj, ln T_jj) = 1, Cov(W_ij, T_ij) = E T_ii for i > j, and Cov(T^T u, u) = E T.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from bayesgmm.analysis.response import component_root, eigen, own_root
+from bayesgmm.analysis.unconstrained import Chart, half_dofs
+from bayesgmm.core.mixture import Mixture
+
+LEAST = 0.005
+"""Smallest eigenvalue of M that counts in full: no direction is drawn with a variance of more than 200 times the fit's."""
+
+
+def covariance_root(chart: Chart, x, weight) -> tuple[np.ndarray, float]:
+    """The symmetric root (P, P) of the covariance, and the share of an error that one plain pass leaves.
+
+    Parameters
+    ----------
+    chart : Chart
+        Of a converged fit, in the coordinates of the rows.
+    x : Array, shape (N, D)
+    weight : Array, shape (N,)
+    """
+    values, vectors = eigen(chart.posterior, x, weight)
+    away = with_coefficients(chart) @ vectors
+    covariance = np.eye(len(away)) + (away * (1 / np.maximum(values, LEAST) - 1)) @ away.T
+    spread, axes = np.linalg.eigh(covariance)
+    return (axes * np.sqrt(spread)) @ axes.T, float(np.clip(1 - values[0], 0, 1))
+
+
+def with_coefficients(chart: Chart) -> np.ndarray:
+    """Covariance B (P, C) of the coordinates with the standardised coefficients, in the order (component; constant, columns, products)."""
+    return _shared(chart) if chart.posterior.tied else _own(chart)
+
+
+def _mean_diagonals(chart: Chart) -> np.ndarray:
+    """Expected diagonals (K or 1, L) of T."""
+    from scipy.special import gammaln
+
+    half = half_dofs(chart.posterior.components)
+    return np.exp(gammaln(half + 0.5) - gammaln(half)) * np.sqrt(2)
+
+
+def _places(chart: Chart) -> tuple[slice, slice, slice, slice]:
+    """Where the coordinates of weights, u, log diagonals and entries below them stand."""
+    law = chart.posterior.components
+    below = len(law.scale) * (law.structure.n_parameters(law.n_features) - chart.centre.shape[1])
+    ends = np.cumsum([0, chart.weights.size, law.mean.size, chart.centre.size, below])
+    first, second, third, fourth = (slice(int(a), int(b)) for a, b in itertools.pairwise(ends))
+    return first, second, third, fourth
+
+
+def _own(chart: Chart) -> np.ndarray:
+    """B for components with matrices of their own."""
+    posterior: Mixture = chart.posterior
+    law, structure = posterior.components, posterior.structure
+    k, d = law.mean.shape
+    squares = np.asarray(structure.coefficients(structure.identity(d)) > 0)
+    width, dof, means = np.asarray(chart.width), np.asarray(law.dof), _mean_diagonals(chart)
+    size, copies, length = 1 + d + len(squares), structure.blocks(d).copies, width.shape[1]
+    shares, u, logs, below = _places(chart)
+    by_component = np.zeros((logs.stop + below.stop - below.start, k, size))
+    constants = np.zeros((len(by_component), k))
+    constants[shares] = chart.weights.log_covariance()
+    for c in range(k):
+        by_component[u.start + c * d + np.arange(d), c, 1 + np.arange(d)] = means[c] / np.sqrt(dof[c])
+        place = logs.start + c * length + np.arange(length)
+        by_component[place, c, 1 + d + np.flatnonzero(squares)] = -1 / (np.sqrt(2 * dof[c]) * width[c])
+        constants[place, c] = copies * (width[c] - 1 / (2 * dof[c] * width[c]))
+        if structure.rank == 2:
+            rows = np.tril_indices(d, -1)[0]
+            place = below.start + c * len(rows) + np.arange(len(rows))
+            by_component[place, c, 1 + d + _product_places(structure, d)] = -means[c][rows] / np.sqrt(dof[c])
+    by_component[:, :, 0] = np.linalg.solve(own_root(posterior), constants.T).T
+    return by_component.reshape(len(constants), -1)
+
+
+def _product_places(structure, d: int) -> np.ndarray:
+    """Place among the packed products of each pair of columns (i, j), i > j, row by row."""
+    rows, columns = np.tril_indices(d, -1)
+    marks = np.zeros((len(rows), d, d))
+    marks[np.arange(len(rows)), rows, columns] = marks[np.arange(len(rows)), columns, rows] = 1
+    return np.array([int(np.argmax(np.asarray(structure.coefficients(mark)))) for mark in marks], int)
+
+
+def _shared(chart: Chart) -> np.ndarray:
+    """B for components that share a matrix; what all of them have in common tells no component from another and is left out."""
+    posterior = chart.posterior
+    law, structure = posterior.components, posterior.structure
+    root, inner = component_root(posterior)
+    mean, kappa = np.asarray(inner.mean), np.asarray(law.mean_precision)
+    k, d = mean.shape
+    width, expected = np.asarray(chart.width)[0], _mean_diagonals(chart)[0]
+    shares, u, logs, below = _places(chart)
+    found = np.zeros((max(logs.stop, below.stop), k, 1 + d))
+    found[shares, :, 0] = chart.weights.log_covariance()
+    columns, length = np.arange(d), len(width)
+    for c in range(k):
+        place = u.start + c * d + columns
+        found[place, c, 1 + columns] = expected / np.sqrt(kappa[c])
+        found[place, c, 0] = -expected * mean[c] / np.sqrt(kappa[c])
+        np.add.at(found, (logs.start + columns % length, c, 1 + columns), mean[c] / width)
+        np.add.at(found, (logs.start + columns % length, c, 0), -(mean[c] ** 2) / (2 * width))
+        if structure.rank == 2:
+            rows, others = np.tril_indices(d, -1)
+            place = below.start + np.arange(len(rows))
+            found[place, c, 1 + rows] = mean[c][others] * expected[rows]
+            found[place, c, 1 + others] = mean[c][rows] * expected[rows]
+            found[place, c, 0] = -mean[c][rows] * mean[c][others] * expected[rows]
+    return np.linalg.solve(root, found.reshape(len(found), -1).T).T

@@ -1,0 +1,82 @@
+"""The closed form of linear response in coordinates: its parts beside draws of the fit, and the whole beside automatic differentiation."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from registry import WEIGHTS, normal_wishart
+
+from bayesgmm.analysis.coordinate_response import covariance_root, with_coefficients
+from bayesgmm.analysis.proposal import surroundings
+from bayesgmm.analysis.response import component_root, features, own_root
+from bayesgmm.analysis.unconstrained import chart_of, inward
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.statistics import centred_scores
+from bayesgmm.core.structures import STRUCTURES
+from bayesgmm.core.weights import PointWeights
+from bayesgmm.inference.kernel import from_responsibilities
+
+pytestmark = pytest.mark.usefixtures("x64")
+K, D = 3, 2
+U = np.array([0.5, 0.4, 0.3])
+KINDS = [(name, tied) for name in STRUCTURES for tied in (False, True)]
+
+
+def posterior_of(structure: str, tied: bool, law: str, n: int) -> Mixture:
+    """A posterior with no two numbers alike, of so many rows."""
+    rng = np.random.default_rng(2)
+    x, resp = rng.normal(size=(n, D)), rng.dirichlet([1.0, 0.7, 0.4], n)
+    x += resp @ np.array([[0, 0], [2.0, 1.0], [-1.0, 2.0]])
+    prior = Mixture(WEIGHTS[law](K, U, 0.5), normal_wishart(structure, tied, D))
+    return prior.posterior(from_responsibilities(prior.structure, tied, x, resp, np.ones(n)))
+
+
+@pytest.mark.parametrize(("structure", "tied", "law"), [*((*kind, "asymmetric") for kind in KINDS), ("full", False, "sticks")])
+def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, law):
+    """Cov(z, score differences of rows) = B times the features, within five standard errors of 40,000 draws."""
+    q = posterior_of(structure, tied, law, 14)
+    chart = chart_of(q)
+    rows = jnp.array([[0.3, -0.2], [1.5, 2.0]])
+
+    @jax.jit
+    def drawn(key):
+        found = q.sample(key, (40_000,))
+        points = Mixture(PointWeights(found.weights), found.components)
+        z = jax.vmap(lambda point: inward(chart, point)[0])(points)
+        scores = jax.vmap(lambda point: centred_scores(point.structure, point.natural(), rows))(points)
+        return z, (scores - scores[:, :, -1:])[:, :, :-1]
+
+    z, scores = (np.asarray(part) for part in drawn(jax.random.key(0)))
+    away = z - z.mean(0)
+    products = away[:, :, None] * (scores - scores.mean(0)).reshape(len(z), 1, -1)
+    error = products.std(0) / np.sqrt(len(z))
+    own = np.asarray(jax.jit(features)(q, rows))
+    b = with_coefficients(chart)
+    if tied:
+        b = b @ np.asarray(component_root(q)[0]).T
+    b = b.reshape(len(b), K, -1).copy()
+    if not tied:
+        b[:, :, 0] = b[:, :, 0] @ np.asarray(own_root(q)).T
+    parts = np.einsum("pkq,nkq->pnk", b, np.broadcast_to(own, (len(rows), K, own.shape[-1])))
+    expected = (parts - parts[:, :, -1:])[:, :, :-1].reshape(len(away[0]), -1)
+    assert (np.abs(products.mean(0) - expected) < 5 * error + 1e-3).all()
+    assert np.abs(expected).max() > 0.3
+
+
+@pytest.mark.parametrize(("structure", "tied"), [("full", False), ("diag", True), ("spherical", False)])
+def test_many_rows_give_the_response_by_automatic_differentiation(structure, tied):
+    """Where the fit is sharp, that of the scores of a row along the coordinates: the difference falls as 1 / rows."""
+    error = []
+    for n in (300, 3000):
+        q = posterior_of(structure, tied, "dirichlet", n)
+        x = jnp.asarray(np.random.default_rng(2).normal(size=(40, D)))
+        weight = jnp.full(40, n / 800)
+        chart = chart_of(q)
+        prior = Mixture(WEIGHTS["dirichlet"](K, U, 0.5), normal_wishart(structure, tied, D))
+        hidden = np.asarray(surroundings(prior, chart, x, weight)[1])
+        root = covariance_root(chart, x, weight)[0]
+        plugged = np.linalg.inv(np.eye(len(hidden)) - hidden)
+        error.append(np.abs(root @ root - plugged).max() / np.abs(plugged - np.eye(len(hidden))).max())
+    assert error[1] < 0.02 and error[1] < error[0] / 4

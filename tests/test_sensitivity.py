@@ -1,0 +1,95 @@
+"""Derivatives by the prior beside fits of changed priors, and linear response beside the same derivatives."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from registry import WEIGHTS, normal_wishart
+
+from bayesgmm.analysis.coordinate_response import covariance_root
+from bayesgmm.analysis.sensitivity import HYPERPARAMETERS, Answers, changed, derivatives, pair_derivatives
+from bayesgmm.analysis.unconstrained import chart_of
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.weights import Dirichlet
+from bayesgmm.inference.kernel import collect, from_labels
+
+pytestmark = pytest.mark.usefixtures("x64")
+K = 3
+
+
+def rows(n: int = 160) -> tuple[np.ndarray, np.ndarray]:
+    """Three overlapping groups and the labels they were drawn with."""
+    rng = np.random.default_rng(1)
+    labels = np.sort(rng.integers(K, size=n))
+    return rng.normal(size=(n, 2)) + np.array([[0, 0], [3.2, 0], [0, 3.4]])[labels], labels
+
+
+@jax.jit
+def solved(prior: Mixture, x, weight, start: Mixture) -> Mixture:
+    """Plain passes, as many as it takes to stand still."""
+    return jax.lax.fori_loop(0, 1500, lambda i, q: prior.posterior(collect(q, x, weight)), start)
+
+
+@pytest.mark.parametrize(
+    ("structure", "tied", "law"),
+    [("full", False, "dirichlet"), ("full", True, "sticks"), ("diag", False, "sticks_gamma")],
+)
+def test_derivatives_are_those_of_refits(structure, tied, law):
+    """Central differences of converged fits, in every number, to 1e-4 of the largest."""
+    x, labels = rows()
+    weight = np.where(np.arange(len(x)) % 7 == 0, 2.0, 1.0)
+    prior = Mixture(WEIGHTS[law](K, np.array([0.5, 0.4, 0.3]), 0.5), normal_wishart(structure, tied, 2))
+    start = prior.posterior(from_labels(prior.structure, tied, x, labels, K, weight))
+    posterior = solved(prior, x, weight, start)
+    now, slopes = derivatives(prior, posterior, jnp.asarray(x), weight)
+    step = 1e-3
+    for i in range(len(HYPERPARAMETERS)):
+        ends = []
+        for sign in (1, -1):
+            logs = np.eye(len(HYPERPARAMETERS))[i] * sign * step
+            tilted = changed(prior, logs)
+            ends.append(derivatives(tilted, solved(tilted, x, weight, posterior), jnp.asarray(x), weight)[0])
+        for name, slope, high, low in zip(Answers._fields, slopes, *ends, strict=True):
+            expected = (np.asarray(high) - np.asarray(low)) / (2 * step)
+            np.testing.assert_allclose(np.asarray(slope)[i], expected, atol=1e-4 * np.abs(expected).max() + 2e-7, err_msg=name)
+    pairs = pair_derivatives(np.asarray(now.resp), np.asarray(slopes.resp), np.array([3, 80]))
+    by_hand = np.asarray(slopes.resp)[0, 3] @ np.asarray(now.resp)[80] + np.asarray(now.resp)[3] @ np.asarray(slopes.resp)[0, 80]
+    np.testing.assert_allclose(pairs[0, 0, 80], by_hand)
+    assert pairs[0, 0, 3] == 0
+
+
+def test_linear_response_is_the_derivative_by_concentrations():
+    """The response of E[log weights] to a concentration is the covariance of log weights (Giordano et al. 2018); draws have it too."""
+    x, labels = rows(600)
+    weight = np.ones(len(x))
+    law = normal_wishart("full", False, 2)
+    prior = Mixture(Dirichlet(jnp.array([1.1, 1.4, 0.9])), law)
+    start = prior.posterior(from_labels(prior.structure, False, x, labels, K, weight))
+    posterior = solved(prior, x, weight, start)
+
+    def expected(k: int, step: float) -> np.ndarray:
+        tilted = Mixture(Dirichlet(prior.weights.concentration.at[k].add(step)), law)
+        return np.asarray(solved(tilted, x, weight, posterior).weights.expected_log())
+
+    step = 0.01
+    covariance = np.stack([(expected(k, step) - expected(k, -step)) / (2 * step) for k in range(K)])
+    np.testing.assert_allclose(covariance, covariance.T, atol=1e-6)
+    ratios = np.array([[1, 0, -1], [0, 1, -1]])
+    chart = chart_of(posterior)
+    root, contraction = covariance_root(chart, jnp.asarray(x), weight)
+    drawn = np.asarray(chart.weights.root) @ (root @ root.T)[:2, :2] @ np.asarray(chart.weights.root).T
+    assert contraction > 0.5
+    np.testing.assert_allclose(drawn, ratios @ covariance @ ratios.T, rtol=1e-3)
+
+
+def test_a_prior_is_changed_by_factors():
+    prior = Mixture(WEIGHTS["sticks_gamma"](K, np.array([0.5, 0.4, 0.3]), 0.5), normal_wishart("full", False, 2))
+    twice = changed(prior, np.log([2.0, 3.0, 4.0, 5.0]))
+    assert float(twice.weights.shape / twice.weights.rate) == pytest.approx(2 * float(prior.weights.shape / prior.weights.rate))
+    np.testing.assert_allclose(twice.components.dof - 1, 4 * (prior.components.dof - 1))
+    np.testing.assert_allclose(twice.components.scale, 5 * prior.components.scale)
+    assert jax.tree.structure(dataclasses.replace(twice)) == jax.tree.structure(prior)
