@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from registry import WEIGHTS, normal_wishart
 
+import bayesgmm as bg
 from bayesgmm.analysis.coordinate_response import covariance_root
 from bayesgmm.analysis.sensitivity import HYPERPARAMETERS, Answers, changed, derivatives, pair_derivatives
 from bayesgmm.analysis.unconstrained import chart_of
@@ -93,3 +94,53 @@ def test_a_prior_is_changed_by_factors():
     np.testing.assert_allclose(twice.components.dof - 1, 4 * (prior.components.dof - 1))
     np.testing.assert_allclose(twice.components.scale, 5 * prior.components.scale)
     assert jax.tree.structure(dataclasses.replace(twice)) == jax.tree.structure(prior)
+
+
+@pytest.fixture(scope="module")
+def model():
+    x = bg.load_dataset("faithful").x
+    settings = {"covariance_type": "diag", "prune": False, "n_init": 1, "init_params": (x[:, 0] > 3).astype(int), "tol": 1e-13}
+    return bg.BayesianGaussianMixture(n_components=2, **settings).fit(x), x
+
+
+def test_the_answer_is_in_the_units_of_the_data(model):
+    """Central differences of two fits with S0 a little larger and smaller, in every number; and refits as asked."""
+    fitted, x = model
+    found = fitted.sensitivity(x)
+    step, ends = 1e-3, []
+    for sign in (1, -1):
+        scale = fitted.prior_.components.scale[0] * np.exp(sign * step)
+        other = bg.BayesianGaussianMixture(**fitted.get_params()).set_params(covariance_prior=scale).fit(x)
+        ends.append((other.lower_bound_, other.weights_, other.means_, np.sqrt(other.covariances_), other.predict_proba(x)))
+    names = ("lower_bound", "weights", "means", "standard_deviations", "responsibilities")
+    for name, high, low in zip(names, *ends, strict=True):
+        expected = (np.asarray(high) - np.asarray(low)) / (2 * step)
+        np.testing.assert_allclose(found.derivatives[name][3], expected, atol=2e-3 * np.abs(expected).max(), err_msg=name)
+    assert [(each.hyperparameter, each.factor) for each in found.refits] == [(h, f) for h in HYPERPARAMETERS for f in (0.5, 2.0)]
+    priors = [each.model.prior_.components for each in found.refits]
+    own = fitted.prior_.components
+    np.testing.assert_allclose(priors[3].mean_precision, 2 * own.mean_precision)
+    np.testing.assert_allclose(priors[4].dof, 0.5 * own.dof)
+    np.testing.assert_allclose(priors[7].scale, 2 * own.scale)
+    rates = [float(each.model.prior_.weights.shape / each.model.prior_.weights.rate) for each in found.refits[:2]]
+    assert rates == pytest.approx([0.5, 2.0])
+    assert "2 components by prune=False" in str(found) and "covariance_prior" in str(found)
+
+
+def test_pairs_and_mistakes(model):
+    fitted, x = model
+    found = fitted.sensitivity(x, refits=False)
+    assert found.refits == () and found.co_clustering([3]).shape == (4, 1, len(x))
+    with pytest.raises(ValueError, match="rows must be whole numbers"):
+        found.co_clustering([len(x)])
+    with pytest.raises(ValueError, match="must be those of the fit"):
+        fitted.sensitivity(x + 1)
+
+
+def test_another_answer_is_named():
+    """Few rows, two groups hardly apart: other priors see one."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(size=(25, 1)), rng.normal(size=(25, 1)) + 2.8])
+    fitted = bg.BayesianGaussianMixture(n_components=5, random_state=0).fit(x)
+    text = str(fitted.sensitivity(x))
+    assert "would have said otherwise: 2 components here, 1 with degrees_of_freedom_prior times 0.5" in text

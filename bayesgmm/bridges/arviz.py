@@ -35,7 +35,7 @@ def to_arviz(
     Parameters
     ----------
     draws : dict of ndarray
-        ``weights`` (S, K), ``means`` (S, K, D), ``covariances`` (S, K, D, D).
+        ``weights`` (S, K), ``means`` (S, K, D), ``covariances`` (S, K, D, D), or (S, D, D) where all components share one.
     x : ndarray, shape (N, D)
     feature_names : list of str
     n_chains : int
@@ -60,7 +60,7 @@ def to_arviz(
             coords |= {"chain": np.arange(n_chains), "draw": np.arange(len(draws["weights"]) // n_chains)}
         return xarray.Dataset(shaped, coords=coords, attrs=notes)
 
-    groups = {"posterior": group({name: (a, DIMS[name]) for name, a in draws.items()})}
+    groups = {"posterior": group({name: (a, DIMS[name][-(a.ndim - 1) :]) for name, a in draws.items()})}
     if log_likelihood is not None:
         groups["log_likelihood"] = group({"x": (log_likelihood, DIMS["log_likelihood"])})
         groups["sample_stats"] = group({"log_likelihood": (log_likelihood.sum(1), ())})

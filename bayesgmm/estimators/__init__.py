@@ -13,6 +13,7 @@ from bayesgmm.estimators.evidence import OptimaEvidence, evidence_over_optima, i
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
 from bayesgmm.estimators.selection import Selection, select
+from bayesgmm.estimators.sensitivity import Sensitivity
 from bayesgmm.estimators.uncertainty import Intervals, Uncertainty
 
 ESTIMATORS = {cls.__name__: cls for cls in (BayesianGaussianMixture, GaussianMixture, KMeans)}
@@ -44,6 +45,7 @@ __all__ = [
     "NotFittedError",
     "OptimaEvidence",
     "Selection",
+    "Sensitivity",
     "Uncertainty",
     "bootstrap_lrt",
     "combine",

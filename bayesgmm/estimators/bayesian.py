@@ -17,6 +17,7 @@ from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.evidence import importance_evidence, rows_of_fit
 from bayesgmm.estimators.mixture import MixtureEstimator, store
+from bayesgmm.estimators.sensitivity import Sensitivity, sensitivity
 from bayesgmm.estimators.training import (
     COVARIANCE_TYPES,
     Training,
@@ -303,6 +304,47 @@ class BayesianGaussianMixture(MixtureEstimator):
         """
         chains = {"n_chains": n_chains, "n_burn": n_burn, "thin": thin}
         return uncertainty(self, X, sample_weight, method, n_draws, random_state, chains)
+
+    def sensitivity(self, X: Any, *, sample_weight: Any = None, refits: bool = True, verbose: bool | None = None) -> Sensitivity:
+        """Say how the fit depends on its prior: would another one have said otherwise?
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+            The rows that the model was fitted to.
+        sample_weight : array, shape (N,), optional
+            Their weights in that fit.
+        refits : bool, default True
+            Also fit anew, with all starts, with each hyperparameter halved and doubled; otherwise derivatives only.
+        verbose : bool, optional
+            Tell which fit is running; None does on a terminal or in a notebook.
+
+        Returns
+        -------
+        Sensitivity
+            ``derivatives`` by the log of each hyperparameter, ``refits``, ``co_clustering(rows)``; ``print`` shows a table.
+
+        Raises
+        ------
+        ValueError
+            Other rows or weights than those of the fit.
+        FitError
+            Components can hardly be told apart, so that the derivatives are not determined.
+
+        References
+        ----------
+        Giordano, Broderick & Jordan (2018), JMLR 19(51), th. 2; docs/explanation/uncertainty.md.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> x, names, labels = bg.load_dataset("faithful")
+        >>> model = bg.BayesianGaussianMixture(n_components=10, random_state=0).fit(x)
+        >>> found = model.sensitivity(x, refits=False)
+        >>> found.derivatives["weights"].shape
+        (4, 2)
+        """
+        return sensitivity(self, X, sample_weight, refits, verbose)
 
 
 def make_prior(estimator: BayesianGaussianMixture, problem: Problem) -> Mixture:

@@ -144,11 +144,16 @@ class Uncertainty:
             found["correlations"] = dense / (deviations[:, :, :, None] * deviations[:, :, None])
         return found | {"covariances": self.draws["covariances"]}
 
+    @property
+    def _tied(self) -> bool:
+        """Whether all components share one covariance."""
+        return self.draws["covariances"].ndim < self._points.components.covariance.ndim
+
     @functools.cached_property
     def _dense(self) -> np.ndarray:
         """Covariance matrices (S, K or 1, D, D)."""
         d, covariance = len(self.feature_names), self.draws["covariances"]
-        packed = covariance if covariance.ndim == self._points.components.covariance.ndim else covariance[:, None]
+        packed = covariance[:, None] if self._tied else covariance
         if self._points.structure.rank == 2:
             return packed
         spread = packed if self._points.structure.rank == 1 else packed[:, :, None]
@@ -235,7 +240,7 @@ class Uncertainty:
         dense = np.broadcast_to(self._dense, (*self.draws["means"].shape, len(self.feature_names)))
         predicted = arviz.predict(self.draws["weights"], self.draws["means"], dense, len(self._rows), self._seed)
         return arviz.to_arviz(
-            {**self.draws, "covariances": dense},
+            {**self.draws, "covariances": self._dense[:, 0] if self._tied else dense},
             self._values,
             self.feature_names,
             self.n_chains,
