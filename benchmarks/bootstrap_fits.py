@@ -1,6 +1,6 @@
 """499 bootstrap fits of Old Faithful beside 25 fits of scikit-learn, the same model and sets, same process, interleaved.
 
-    python benchmarks/bootstrap_fits.py --rounds 5
+python benchmarks/bootstrap_fits.py --rounds 5
 """
 
 from __future__ import annotations

@@ -227,6 +227,7 @@ def test_what_does_not_fit_the_method_is_said(x):
         ({"method": "laplace"}, "method must be one of"),
         ({"n_draws": 1}, "n_draws"),
         ({"n_burn": -1}, "n_burn"),
+        ({"method": "gibbs", "n_draws": 20}, "at least 8 draws from each chain"),
         ({"thin": 0}, "thin"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -240,6 +241,22 @@ def test_what_does_not_fit_the_method_is_said(x):
         found.intervals(function=lambda w, m, c: "a")
     with pytest.raises(bg.estimators.NotFittedError):
         bg.BayesianGaussianMixture(n_components=2).uncertainty(x)
+
+
+def test_rows_in_another_order_keep_their_components():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(60, 1)), rng.normal(size=(40, 1)) + 6, rng.normal(size=(30, 1)) - 6])
+    fit = fitted(x, n_components=3, **DIRICHLET)
+    order = rng.permutation(len(x))
+    found = fit.uncertainty(x[order], "importance", n_draws=400)
+    np.testing.assert_allclose(found.intervals()["weights"].mean, fit.weights_, atol=0.02)
+
+
+def test_a_fit_that_has_not_converged_is_named(x):
+    with pytest.warns(bg.FitWarning, match="did not converge"):
+        fit = bg.BayesianGaussianMixture(n_components=2, max_iter=3, n_init=1, prune=False, random_state=0).fit(x)
+    with pytest.warns(bg.FitWarning, match="has not converged"):
+        fit.uncertainty(x, "mean_field", n_draws=10)
 
 
 def test_too_much_overlap_warns():
@@ -280,4 +297,11 @@ def test_arviz_takes_the_draws(model, x):
 def test_importing_costs_nothing_and_draws_are_plain(drawn):
     found = drawn["linear_response"]
     assert all(type(a) is np.ndarray and a.dtype == np.float64 for a in found.draws.values())
-    assert "linear response" in str(found) and "component" in str(found)
+    assert "linear response" in str(found) and "component" in str(found) and "99.9% interval" in str(found.intervals(0.999))
+    assert found.intervals()["means"].mean.shape == (2, 2)
+
+
+def test_tables_keep_digits_far_from_zero():
+    x = np.random.default_rng(0).normal(size=(50, 1)) + 1e7
+    text = str(fitted(x, n_components=1).uncertainty(x))
+    assert "10000000.0" in text or "9999999.9" in text or "10000000.1" in text

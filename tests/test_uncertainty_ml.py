@@ -111,6 +111,22 @@ def test_the_bootstrap_has_mclusts_errors():
     np.testing.assert_allclose(found["means"].sd[order], DIABETES["mean"], rtol=0.2)
 
 
+@pytest.mark.parametrize("method", ["observed_information", "jackknife"])
+def test_columns_and_rows_may_come_in_any_order(method):
+    """A small component in three columns: standard errors of means do not depend on the order of columns, nor labels on that of rows."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(100, 3)), rng.normal(size=(14, 3)) @ np.diag([1.0, 1.3, 2.0]) + [9.0, 0.0, 0.0]])
+    model = bg.GaussianMixture(2, random_state=0, n_init=2).fit(x)
+    found = model.uncertainty(x, method, n_draws=20_000).intervals()["means"].sd
+    backwards = bg.GaussianMixture(2, random_state=0, n_init=2).fit(x[:, ::-1])
+    other = backwards.uncertainty(x[:, ::-1], method, n_draws=20_000).intervals()["means"].sd[:, ::-1]
+    np.testing.assert_allclose(found, other, rtol=0.03)
+    text_book = np.sqrt(np.diagonal(model.covariances_, axis1=1, axis2=2) / (model.weights_[:, None] * len(x)))
+    np.testing.assert_allclose(found, text_book * (np.sqrt(14 / 13) if method == "jackknife" else 1), rtol=0.06)
+    order = rng.permutation(len(x))
+    np.testing.assert_allclose(model.uncertainty(x[order], method, n_draws=20_000).intervals()["weights"].mean, model.weights_, atol=0.01)
+
+
 @pytest.mark.usefixtures("x64")
 def test_refits_are_weighted_fits(model, x):
     weights = refits.resampled_weights(np.ones(len(x)), 3, np.random.default_rng(0))
@@ -130,7 +146,6 @@ def test_weights_of_sets_have_the_right_sums():
         np.testing.assert_allclose(drawn.sum(1), 6)
         np.testing.assert_allclose(drawn.mean(0), weight, atol=0.15)
         assert (drawn[:, 2] == 0).all()
-    np.testing.assert_array_equal(refits.left_out(np.ones(3)).sum(1), [2, 2, 2])
 
 
 def test_rows_and_clusters_have_their_uncertainty_too(model, x):
@@ -152,5 +167,5 @@ def test_what_cannot_be_done_is_said(model, x):
     heap = np.r_[np.ones((3, 2)) * 9, x[3:]]
     with pytest.warns(bg.FitWarning, match="no meaningful maximum"):
         thin = bg.GaussianMixture(2, n_init=1, init_params=np.r_[np.ones(3, int), np.zeros(247, int)]).fit(heap)
-    with pytest.raises(bg.FitError, match="collapsed"):
+    with pytest.raises(bg.FitError, match="no meaningful maximum"):
         thin.uncertainty(heap)

@@ -134,6 +134,11 @@ def aligned(points: Mixture, labels: np.ndarray, pivot: np.ndarray, weight: np.n
     return Mixture(PointWeights(take(points.weights.weights)), Gaussian(take(components.mean), covariance, points.structure)), renamed
 
 
+def best_labels(point: Mixture, x) -> np.ndarray:
+    """Most probable component (N,) of every row under known parameters."""
+    return np.asarray(_best_labels(jax.tree.map(lambda a: jnp.asarray(a)[None], point), x))[0]
+
+
 def matched(points: Mixture, x, pivot: np.ndarray, weight) -> Mixture:
     """Draws with the components in the places of those that hold most of the same rows under the pivot's labels (N,)."""
     return aligned(points, np.asarray(_best_labels(points, x)), pivot, np.asarray(weight))[0]

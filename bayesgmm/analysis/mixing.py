@@ -20,6 +20,9 @@ def effective_size(chains: np.ndarray) -> float:
 
 def r_hat(chains: np.ndarray) -> float:
     """Rank-normalised split r-hat of draws (C, S) of one quantity: above 1.01 the chains do not yet agree (same reference, eq. 4)."""
+    if len(chains) == 1:
+        half = chains.shape[1] // 2
+        chains = chains[:, : 2 * half].reshape(2, half)
     return _arviz("rhat", chains)
 
 

@@ -8,6 +8,7 @@ what the labels hide (Louis 1982, JRSS B 44), so 1 less its smallest eigenvalue 
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -26,6 +27,9 @@ from bayesgmm.inference.kernel import accumulate
 
 ENTRIES = 2**21
 """Numbers held per chunk of second derivatives."""
+
+BATCH = 64
+"""Estimates computed together."""
 
 SINGULAR = 1e-9
 """Smallest eigenvalue of the information of a maximum."""
@@ -94,10 +98,43 @@ def curvature(chart: Chart, x, weight) -> Curvature:
     return accumulate(one, x, weight, max(ENTRIES // (size * chart.posterior.n_components), 8))  # type: ignore[arg-type,return-value]
 
 
+def _steps(chart: Chart) -> slice:
+    """Where the coordinates of the means stand."""
+    start = chart.weights.size
+    return slice(start, start + chart.posterior.components.mean.size)
+
+
+def _factors(chart: Chart):
+    """Factors (K, packed) of the covariances of the estimated means."""
+    law = chart.posterior.components
+    root = law.structure.factor(law.scale / law.dof.reshape(-1, *(1,) * law.structure.rank))
+    kappa = law.mean_precision.reshape(-1, *(1,) * law.structure.rank)
+    return jnp.broadcast_to(root, (len(law.mean), *root.shape[1:])) / jnp.sqrt(kappa)
+
+
 @jit
 def places(chart: Chart, points: Mixture):
-    """Coordinates (S, P) of several estimates."""
-    return jax.vmap(lambda point: inward(chart, point)[0])(points)
+    """Coordinates (S, P) of several estimates; means are measured by the covariances of the chart's own estimate."""
+    law, factors = chart.posterior.components, _factors(chart)
+
+    def one(point):
+        u = jax.vmap(law.structure.solve)(factors, point.components.mean - law.mean)
+        return inward(chart, point)[0].at[_steps(chart)].set(u.ravel())
+
+    return jax.vmap(one)(points)
+
+
+@jit
+def points_at(chart: Chart, z) -> Mixture:
+    """Estimates at coordinates (S, P): the inverse of `places`, in which means are linear."""
+    law, factors = chart.posterior.components, _factors(chart)
+
+    def one(place):
+        point, u = outward(chart, place)[0], place[_steps(chart)].reshape(law.mean.shape)
+        mean = law.mean + jax.vmap(law.structure.apply)(factors, u)
+        return Mixture(point.weights, dataclasses.replace(point.components, mean=mean))
+
+    return jax.lax.map(one, z, batch_size=BATCH)
 
 
 def covariance_root(found: Curvature, robust: bool) -> tuple[np.ndarray, float]:

@@ -60,6 +60,11 @@ def _simulated(prior: Mixture, start: Mixture, keys, weight):
     return jax.vmap(one)(keys)
 
 
+@jit
+def _left_out(prior: Mixture, start: Mixture, x, weight, rows):
+    return jax.vmap(lambda i: _fitted(prior, start, x, weight.at[i].set(0)))(rows)
+
+
 def _fitted(prior: Mixture, start: Mixture, x, weight):
     result = run(prior, start, x, weight, TOLERANCE, MOST_STEPS, max_steps=MOST_STEPS, depth=DEPTH, score=product_scores, chunk_size=CHUNK)
     fine = usable(prior.components, result.posterior, result.stats) & jnp.isfinite(result.lower_bound)
@@ -96,6 +101,12 @@ def simulated(prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, no
     return _in_batches(lambda some: _simulated(prior, point, some, weight), keys, size, notify)
 
 
+def left_out(prior: Mixture, point: Mixture, x, weight, notify: Callable[[int], None]) -> Refits:
+    """N fits of rows (N, D), each without one of them."""
+    size = _batch(len(x), len(x), point.n_components)
+    return _in_batches(lambda some: _left_out(prior, point, x, weight, some), jnp.arange(len(x)), size, notify)
+
+
 def resampled_weights(weight: np.ndarray, n_sets: int, rng: np.random.Generator) -> np.ndarray:
     """Numbers of times (S, N) that each row is drawn, with replacement."""
     return rng.multinomial(round(float(weight.sum())), weight / weight.sum(), n_sets).astype(float)
@@ -105,8 +116,3 @@ def random_weights(weight: np.ndarray, n_sets: int, rng: np.random.Generator) ->
     """Dirichlet weights (S, N) with the sum of those given; a row of weight 2 counts as two rows."""
     drawn = rng.gamma(np.maximum(weight, 1e-300), size=(n_sets, len(weight))) * (weight > 0)
     return drawn / drawn.sum(1, keepdims=True) * weight.sum()
-
-
-def left_out(weight: np.ndarray) -> np.ndarray:
-    """Weights (N, N) without one row each."""
-    return weight - np.diag(weight)

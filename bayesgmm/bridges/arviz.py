@@ -85,11 +85,14 @@ def _generation(tree: Any) -> Any:
 
 
 def predict(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Rows (S, N, D) drawn from the mixture of each draw."""
-    rng = np.random.default_rng(seed)
-    s, _, d = means.shape
-    levels = np.cumsum(weights, 1)[:, None, :-1]
-    labels = (rng.random((s, n, 1)) > levels).sum(2)
-    noise, draw = rng.standard_normal((s, n, d)), np.arange(s)[:, None]
-    factors = np.linalg.cholesky(covariances)
-    return means[draw, labels] + np.einsum("snij,snj->sni", factors[draw, labels], noise)
+    """Rows (S, N, D) drawn from the mixture of each draw, from covariances (S, K or 1, D, D)."""
+    rng = np.random.default_rng([seed, 1])
+    s, k, d = means.shape
+    found, factors = np.empty((s, n, d)), np.linalg.cholesky(covariances)
+    for i in range(s):
+        labels = rng.choice(k, n, p=weights[i])
+        for j in range(k):
+            mine = labels == j
+            noise = rng.standard_normal((int(mine.sum()), d))
+            found[i, mine] = means[i, j] + noise @ factors[i, min(j, len(factors[i]) - 1)].T
+    return found

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis import rows
 from bayesgmm.analysis.evidence import Evidence, evidence
 from bayesgmm.analysis.importance import Importance
-from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.estimators.base import in_float64
+from bayesgmm.estimators.bayesian_prior import make_prior
 from bayesgmm.estimators.evidence import importance_evidence, rows_of_fit
 from bayesgmm.estimators.mixture import MixtureEstimator, store
 from bayesgmm.estimators.sensitivity import Sensitivity, sensitivity
 from bayesgmm.estimators.training import (
-    COVARIANCE_TYPES,
     Training,
     announcer,
     check_common,
@@ -33,10 +29,8 @@ from bayesgmm.estimators.training import (
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_bayes import uncertainty
 from bayesgmm.inference.moves import compact, drop_empty, simplify
-from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit, best_of, polish
-from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite
 
 FINALISTS = 2
 """Restarts, best first, on which fewer components are tried."""
@@ -273,9 +267,10 @@ class BayesianGaussianMixture(MixtureEstimator):
             The rows that the model was fitted to.
         method : {"linear_response", "mean_field", "importance", "gibbs"}, default "linear_response"
             ``"mean_field"``: the fit's own law, too narrow where components overlap. ``"linear_response"``: corrected for that, to second
-            order. ``"importance"``: weighted draws around the fit, as good as exact where ``k_hat`` is below 0.7; Dirichlet weights
-            only. ``"gibbs"``: Markov chains, exact in the long run, within the number of components of the fit.
+            order. ``"importance"``: weighted draws around the fit, good where they reach all of the posterior and ``k_hat`` is below
+            0.7; Dirichlet weights only. ``"gibbs"``: Markov chains, exact in the long run, within the number of components of the fit.
         n_draws : int, default 1000
+            Gibbs: rounded up to as many for each chain.
         random_state : int, numpy generator or None, default 0
         sample_weight : array, shape (N,), optional
             Weights of the rows in that fit.
@@ -345,58 +340,3 @@ class BayesianGaussianMixture(MixtureEstimator):
         (4, 2)
         """
         return sensitivity(self, X, sample_weight, refits, verbose)
-
-
-def make_prior(estimator: BayesianGaussianMixture, problem: Problem) -> Mixture:
-    """The estimator's prior in inner coordinates."""
-    check_option(
-        "weight_concentration_prior_type",
-        estimator.weight_concentration_prior_type,
-        ("dirichlet_process", "dirichlet_distribution"),
-    )
-    process = estimator.weight_concentration_prior_type == "dirichlet_process"
-    weights = _sticks(estimator) if process else _dirichlet(estimator)
-    return Mixture(weights, _components(estimator, problem))
-
-
-def _sticks(estimator) -> StickBreaking:
-    value = estimator.weight_concentration_prior
-    name = "weight_concentration_prior"
-    if value is None:
-        value = (1.0, 1.0)
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be a number or a pair (shape, rate); got {value!r}.")
-        pair = tuple(float(check_number(name, v, 0, strict=True)) for v in value)
-        return StickBreaking.prior(estimator.n_components, pair)  # type: ignore[arg-type]
-    return StickBreaking.prior(estimator.n_components, float(check_number(name, value, 0, strict=True)))
-
-
-def _dirichlet(estimator) -> Dirichlet:
-    value, k = estimator.weight_concentration_prior, estimator.n_components
-    if value is None:
-        value = PRUNING_CONCENTRATION if estimator.prune else 1.0
-    if np.ndim(value) == 0:
-        return Dirichlet.symmetric(k, float(check_number("weight_concentration_prior", value, 0, strict=True)))
-    values = check_array("weight_concentration_prior", value, (k,))
-    return Dirichlet(jnp.asarray(check_positive_definite("weight_concentration_prior", values)))
-
-
-def _components(estimator, problem: Problem) -> NormalWishart:
-    """Default Normal-Wishart law with what the user set, given in the units of the data, put in its place."""
-    structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
-    d, coordinates = problem.n_features, problem.coordinates
-    law = default_components(structure, tied, d)
-    changes: dict[str, Any] = {}
-    if estimator.mean_precision_prior is not None:
-        changes["mean_precision"] = jnp.array([float(check_number("mean_precision_prior", estimator.mean_precision_prior, 0, strict=True))])
-    if estimator.mean_prior is not None:
-        changes["mean"] = coordinates.inward(jnp.asarray(check_array("mean_prior", estimator.mean_prior, (d,)))[None])
-    if estimator.degrees_of_freedom_prior is not None:
-        low = structure.blocks(d).size - 1
-        changes["dof"] = jnp.array([float(check_number("degrees_of_freedom_prior", estimator.degrees_of_freedom_prior, low, strict=True))])
-    if estimator.covariance_prior is not None:
-        scale = check_array("covariance_prior", estimator.covariance_prior, (d,) * structure.rank)
-        check_positive_definite("covariance_prior", scale)
-        changes["scale"] = structure.untransform(coordinates.factor, jnp.asarray(scale)[None])
-    return dataclasses.replace(law, **changes)

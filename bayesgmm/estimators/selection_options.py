@@ -11,7 +11,8 @@ import numpy as np
 from bayesgmm.analysis.held_out import folds
 from bayesgmm.analysis.selection import bnb
 from bayesgmm.core.structures import Structure
-from bayesgmm.estimators.bayesian import BayesianGaussianMixture, make_prior
+from bayesgmm.estimators.bayesian import BayesianGaussianMixture
+from bayesgmm.estimators.bayesian_prior import make_prior
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.training import COVARIANCE_TYPES, Training
 from bayesgmm.inference.cells import Frame

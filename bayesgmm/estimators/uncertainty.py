@@ -61,6 +61,8 @@ class Intervals(dict):
 class Uncertainty:
     """Draws of the parameters of a fitted mixture, components in the order of the fit's.
 
+    What it says of rows it says of every row given, also of those with a weight of 0, each once.
+
     Attributes
     ----------
     method : str
@@ -237,15 +239,16 @@ class Uncertainty:
         """
         if posterior_predictive:
             self._check_size(self.n_draws * self._values.size, "posterior_predictive: draws x rows x columns are")
-        dense = np.broadcast_to(self._dense, (*self.draws["means"].shape, len(self.feature_names)))
-        predicted = arviz.predict(self.draws["weights"], self.draws["means"], dense, len(self._rows), self._seed)
+        predicted = None
+        if posterior_predictive:
+            predicted = arviz.predict(self.draws["weights"], self.draws["means"], self._dense, len(self._rows), self._seed)
         return arviz.to_arviz(
-            {**self.draws, "covariances": self._dense[:, 0] if self._tied else dense},
+            {**self.draws, "covariances": self._dense[:, 0] if self._tied else self._dense},
             self._values,
             self.feature_names,
             self.n_chains,
             self.log_likelihood if log_likelihood else None,
-            predicted if posterior_predictive else None,
+            predicted,
             {"method": self.method, "k_hat": self.k_hat, "contraction": self.contraction},
         )
 

@@ -31,6 +31,9 @@ SLOW = 0.97
 UNMIXED = 1.05
 """r-hat above which chains do not agree."""
 
+FEWEST_OF_CHAIN = 8
+"""Draws of a chain from which r-hat and the effective number of draws can be told."""
+
 
 @in_float64
 def uncertainty(
@@ -50,7 +53,7 @@ def uncertainty(
         found = _linear_response(posterior, y, weight, n, seed)
     elif method == "importance":
         check_exchangeable(model.prior_)
-        found = ways.sampled_importance(prior, [posterior], y, weight, model.labels_, n, seed)
+        found = ways.sampled_importance(prior, [posterior], y, weight, np.asarray(_resp(posterior, y)).argmax(1), n, seed)
     else:
         found = _gibbs(prior, posterior, y, weight, n, seed, chains)
     return published(model, found, read_rows(model, X), np.asarray(y), method, seed, weight)
@@ -75,10 +78,14 @@ def _linear_response(posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
 def _gibbs(prior: Mixture, posterior: Mixture, y, weight, n: int, seed: int, chains: dict[str, int]) -> Draws:
     if (weight != 1).any():
         raise ValueError('method="gibbs" draws a label for each row and cannot take weights; repeat rows instead, or use another method.')
+    if -(-n // chains["n_chains"]) < FEWEST_OF_CHAIN:
+        raise ValueError(
+            f'method="gibbs" needs at least {FEWEST_OF_CHAIN} draws from each chain: n_draws={n}, n_chains={chains["n_chains"]}.'
+        )
     found = ways.gibbs(prior, np.asarray(_resp(posterior, y)), y, n, seed, **chains)
     if found.facts["r_hat"] > UNMIXED:
         _warn(
-            f"The chains do not agree (r-hat {found.facts['r_hat']:.2f}, above {UNMIXED}): they have not explored the posterior. Raise "
+            f"The chains do not agree (r-hat {found.facts['r_hat']:.3f}, above {UNMIXED}): they may not have explored the posterior. Raise "
             "n_draws, thin and n_burn; if that does not help, the posterior has several separate modes."
         )
     return found
@@ -106,6 +113,8 @@ def published(model: Any, found: Draws, values: np.ndarray, y: np.ndarray, metho
             f"The importance weights have too heavy a tail (k-hat {facts['k_hat']:.2f}, above {TRUSTED}): the draws are not to be trusted. "
             'Use method="gibbs".'
         )
+    if not model.converged_:
+        _warn("The fit has not converged: this is the uncertainty around a place that is not its optimum. Raise max_iter and fit again.")
     outer = jax.tree.map(np.asarray, _outward(model._coordinates, found.points))
     tied = COVARIANCE_TYPES[model.covariance_type][1]
     covariances = outer.components.covariance

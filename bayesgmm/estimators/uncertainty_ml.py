@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis import observed, refits
-from bayesgmm.analysis.draws import Draws, matched, points_at
+from bayesgmm.analysis.draws import Draws, best_labels, matched
 from bayesgmm.analysis.unconstrained import n_coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
@@ -38,7 +38,7 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
     if model.prior is not None:
         raise ValueError("uncertainty of a fit with a prior: use BayesianGaussianMixture, whose posterior has it; prior must be None here.")
     if model.collapsed_:
-        raise FitError("A component has collapsed onto a few rows: its likelihood has no maximum, and no standard errors.")
+        raise FitError("The fit has warned that its likelihood has no meaningful maximum here; then there are no standard errors either.")
     values = read_rows(model, X)
     weight = check_weights(sample_weight, len(values))
     _check_rows(model, values, weight)
@@ -71,7 +71,7 @@ def _curved(point: Mixture, y, weight, counts: np.ndarray, robust: bool, n: int,
     except FloatingPointError as error:
         raise FitError(f"The fit is not at a maximum of the likelihood ({error}): lower tol, or use a bootstrap method.") from error
     z = np.random.default_rng(seed).standard_normal((n, len(root))) @ root.T
-    return Draws(points_at(chart, z), None, {"contraction": contraction})
+    return Draws(jax.tree.map(np.asarray, observed.points_at(chart, z)), None, {"contraction": contraction})
 
 
 def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, told: Progress) -> Draws:
@@ -85,17 +85,17 @@ def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, 
 
     if method == "parametric_bootstrap":
         found = refits.simulated(prior, point, jnp.asarray(weight), n, seed, notify)
+    elif method == "jackknife":
+        found = refits.left_out(prior, point, y, jnp.asarray(weight), notify)
     else:
-        if method == "jackknife":
-            weights = refits.left_out(weight)
-        else:
-            weights = (refits.resampled_weights if method == "bootstrap" else refits.random_weights)(weight, n, rng)
+        weights = (refits.resampled_weights if method == "bootstrap" else refits.random_weights)(weight, n, rng)
         found = refits.reweighted(prior, point, y, weights, notify)
-    points = matched(_kept(found), y, model.labels_, weight)
+    points = matched(_kept(found), y, best_labels(point, y), weight)
     if method == "jackknife":
         chart = observed.chart_around(point, model._counts)
         root = observed.jackknife_root(np.asarray(observed.places(chart, points)))
-        points = points_at(chart, rng.standard_normal((n, len(root))) @ root.T)
+        points = observed.points_at(chart, rng.standard_normal((n, len(root))) @ root.T)
+        points = jax.tree.map(np.asarray, points)
     return Draws(points, None, {})
 
 

@@ -14,7 +14,7 @@ TABLE = ("weights", "means", "standard_deviations")
 
 def printed(intervals: Any) -> str:
     """Means with intervals: a line for each component, or for wide data for each column; other quantities one by one."""
-    head = f"{intervals.heading}; mean [{intervals.prob:.0%} interval]"
+    head = f"{intervals.heading}; mean [{100 * intervals.prob:g}% interval]"
     if not set(TABLE) <= set(intervals):
         return "\n".join([head, *(f"{name}: {_listed(each)}" for name, each in intervals.items())])
     parts = [_table(intervals, "means", "mean"), "", _table(intervals, "standard_deviations", "standard deviation")]
@@ -22,7 +22,13 @@ def printed(intervals: Any) -> str:
 
 
 def _cell(each: Any, index: tuple[int, ...]) -> str:
-    return f"{number(each.mean[index])} [{number(each.lower[index])}, {number(each.upper[index])}]"
+    values = [float(part[index]) for part in (each.mean, each.lower, each.upper)]
+    shown = [number(value) for value in values]
+    width = values[2] - values[1]
+    if 0 < 1000 * width < max(map(abs, values)):  # far from 0: as many digits as the width of the interval needs
+        digits = max(0, 1 - int(np.floor(np.log10(width))))
+        shown = [f"{value:.{digits}f}" for value in values]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
 
 def _listed(each: Any) -> str:
