@@ -24,6 +24,11 @@ U = np.array([0.5, 0.4, 0.3])
 KINDS = [(name, tied) for name in STRUCTURES for tied in (False, True)]
 
 
+SLOW = [(name, tied, law) for law in ("asymmetric", "sticks") for name, tied in KINDS]
+CASES = [("full", False, "sticks"), ("full", True, "asymmetric"), ("diag", False, "asymmetric"), ("spherical", True, "asymmetric")]
+CASES += [pytest.param(*case, marks=pytest.mark.slow) for case in SLOW if case not in CASES]
+
+
 def posterior_of(structure: str, tied: bool, law: str, n: int) -> Mixture:
     """A posterior with no two numbers alike, of so many rows."""
     rng = np.random.default_rng(2)
@@ -33,7 +38,7 @@ def posterior_of(structure: str, tied: bool, law: str, n: int) -> Mixture:
     return prior.posterior(from_responsibilities(prior.structure, tied, x, resp, np.ones(n)))
 
 
-@pytest.mark.parametrize(("structure", "tied", "law"), [*((*kind, "asymmetric") for kind in KINDS), ("full", False, "sticks")])
+@pytest.mark.parametrize(("structure", "tied", "law"), CASES)
 def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, law):
     """Cov(z, score differences of rows) = B times the features, within five standard errors of 40,000 draws."""
     q = posterior_of(structure, tied, law, 14)
@@ -65,7 +70,7 @@ def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, 
     assert np.abs(expected).max() > 0.3
 
 
-@pytest.mark.parametrize(("structure", "tied"), [("full", False), ("diag", True), ("spherical", False)])
+@pytest.mark.parametrize(("structure", "tied"), [("full", False), *(pytest.param(*kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
 def test_many_rows_give_the_response_by_automatic_differentiation(structure, tied):
     """Where the fit is sharp, that of the scores of a row along the coordinates: the difference falls as 1 / rows."""
     error = []

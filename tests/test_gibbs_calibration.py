@@ -35,7 +35,10 @@ def summaries(point: Mixture, x):
     return jnp.stack([logsumexp(scores, axis=1).sum(), weights.max(), weights @ components.mean[:, 0], heavier])
 
 
-@pytest.mark.parametrize(("structure", "tied"), [("full", False), ("full", True), ("diag", False), ("spherical", False)])
+OTHERS = [pytest.param(*kind, marks=pytest.mark.slow) for kind in (("full", True), ("diag", False), ("spherical", False))]
+
+
+@pytest.mark.parametrize(("structure", "tied"), [("full", False), *OTHERS])
 def test_ranks_are_even(structure, tied):
     law = normal_wishart(structure, tied, 2)
     prior = Mixture(Dirichlet.symmetric(K, 1.3), law)

@@ -37,7 +37,12 @@ def solved(prior: Mixture, x, weight, start: Mixture) -> Mixture:
 
 @pytest.mark.parametrize(
     ("structure", "tied", "law"),
-    [("full", False, "dirichlet"), ("full", True, "sticks"), ("diag", False, "sticks_gamma")],
+    [
+        ("full", True, "sticks"),
+        pytest.param("full", False, "dirichlet", marks=pytest.mark.slow),
+        pytest.param("diag", False, "sticks_gamma", marks=pytest.mark.slow),
+        pytest.param("spherical", False, "asymmetric", marks=pytest.mark.slow),
+    ],
 )
 def test_derivatives_are_those_of_refits(structure, tied, law):
     """Central differences of converged fits, in every number, to 1e-4 of the largest."""

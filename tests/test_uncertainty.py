@@ -95,7 +95,10 @@ def test_linear_response_and_importance_have_the_spread_of_long_chains(drawn):
     assert drawn["importance"].k_hat < 0.7
 
 
-@pytest.mark.parametrize(("covariance_type", "law"), [("tied", DIRICHLET), ("diag", {}), ("spherical", DIRICHLET)])
+OTHERS = [("diag", {}), *(pytest.param(kind, DIRICHLET, marks=pytest.mark.slow) for kind in ("tied", "spherical"))]
+
+
+@pytest.mark.parametrize(("covariance_type", "law"), OTHERS)
 def test_other_structures_have_the_spread_of_long_chains(covariance_type, law):
     x = two_groups(400) * [1.0, 0.02]
     fit = fitted(x, covariance_type, **law)
