@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 
 mpl.use("Agg")
 import numpy as np
@@ -39,7 +40,7 @@ def field(model):
 @pytest.fixture(autouse=True)
 def closed():
     yield
-    mpl.pyplot.close("all")
+    plt.close("all")
 
 
 def texts(ax) -> list[str]:
@@ -65,7 +66,7 @@ def test_intervals_are_drawn_as_they_are(sure, field, quantity, column, j):
 
 
 def test_one_spread_for_all_components_is_drawn_once(sure):
-    given = mpl.pyplot.subplots()[1]
+    given = plt.subplots()[1]
     ax = plot_intervals(sure, "standard_deviations", column=1, ax=given)
     found = sure.intervals()["standard_deviations"]
     assert ax is given and [label.get_text() for label in ax.get_yticklabels()] == ["all components"]
@@ -124,7 +125,7 @@ def test_clusters_are_matched_before_they_are_compared():
 
 
 def test_other_axes_and_other_data(sure):
-    given = mpl.pyplot.subplots(2, 2)[1]
+    given = plt.subplots(2, 2)[1]
     axes = plot_credible_ball(sure, np.c_[X, np.arange(len(X))], columns=(2, 0), axes=given)
     assert [ax.get_xlabel() for ax in axes] == ["x2"] * len(axes) and all(ax is other for ax, other in zip(axes, given.flat, strict=False))
     assert [ax.get_visible() for ax in given.flat] == [i < len(axes) for i in range(4)]
@@ -154,7 +155,7 @@ WRONG = [
 def test_a_wrong_option_is_named(sure, function, options, message):
     with pytest.raises(ValueError, match=message):
         function(sure, **options)
-    assert not mpl.pyplot.get_fignums()
+    assert not plt.get_fignums()
 
 
 def test_others_must_have_the_same_components(sure):
