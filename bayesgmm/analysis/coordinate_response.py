@@ -37,8 +37,13 @@ def covariance_root(chart: Chart, x, weight) -> tuple[np.ndarray, float]:
     values, vectors = eigen(chart.posterior, x, weight)
     away = with_coefficients(chart) @ vectors
     covariance = np.eye(len(away)) + (away * (1 / np.maximum(values, LEAST) - 1)) @ away.T
-    spread, axes = np.linalg.eigh(covariance)
-    return (axes * np.sqrt(spread)) @ axes.T, float(np.clip(1 - values[0], 0, 1))
+    return symmetric_root(covariance), float(np.clip(1 - values[0], 0, 1))
+
+
+def symmetric_root(covariance: np.ndarray) -> np.ndarray:
+    """The symmetric square root (P, P) of a covariance; unlike others it has no signs or order to choose."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def with_coefficients(chart: Chart) -> np.ndarray:

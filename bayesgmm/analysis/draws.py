@@ -31,9 +31,6 @@ from bayesgmm.inference.compiling import jit
 SPARE = 4
 """Draws of the proposal for each one that is kept."""
 
-N_STARTS = 50
-"""Draws from which a chain may start: labels that the fit holds possible."""
-
 
 class Draws(NamedTuple):
     """Draws of the parameters, inner coordinates, components in the places of the fit's.

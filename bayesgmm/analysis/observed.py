@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
+from bayesgmm.analysis.coordinate_response import symmetric_root
 from bayesgmm.analysis.unconstrained import Chart, inward, n_coordinates, outward
 from bayesgmm.analysis.weight_charts import Ratios
 from bayesgmm.core.components import NormalWishart
@@ -152,7 +153,7 @@ def covariance_root(found: Curvature, robust: bool) -> tuple[np.ndarray, float]:
     if not robust:
         return (vectors / np.sqrt(values)) @ vectors.T, contraction
     inverse = (vectors / values) @ vectors.T
-    return _root(inverse @ np.asarray(found.squares) @ inverse), contraction
+    return symmetric_root(inverse @ np.asarray(found.squares) @ inverse), contraction
 
 
 def jackknife_root(places: np.ndarray) -> np.ndarray:
@@ -161,9 +162,4 @@ def jackknife_root(places: np.ndarray) -> np.ndarray:
     Efron & Stein (1981), Annals of Statistics 9, eq. 1.1.
     """
     n, away = len(places), places - places.mean(0)
-    return _root((n - 1) / n * away.T @ away)
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return symmetric_root((n - 1) / n * away.T @ away)

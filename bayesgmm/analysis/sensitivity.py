@@ -22,8 +22,9 @@ import numpy as np
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
 from bayesgmm.core.weights import StickBreaking
+from bayesgmm.inference.cells import responsibilities
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import collect, scores, soft
+from bayesgmm.inference.kernel import collect
 from bayesgmm.inference.loop import lower_bound
 
 STEPS, RESTARTS = 30, 20
@@ -85,7 +86,7 @@ def _pass(prior: Mixture, stats: Stats, logs, x, weight) -> Stats:
 def _answers(prior: Mixture, stats: Stats, logs, x, weight) -> Answers:
     tilted = changed(prior, logs)
     posterior = tilted.posterior(stats)
-    resp = soft(scores(posterior.structure, posterior.natural(), x, posterior.structure.moments(x)))[1]
+    resp = responsibilities(posterior, x)
     empty = jnp.exp((jnp.log1p(-jnp.minimum(resp, 1 - 1e-12)) * weight[:, None]).sum(0))
     mean, components = posterior.weights.mean(), posterior.components
     bound = lower_bound(tilted, posterior, collect(posterior, x, weight))

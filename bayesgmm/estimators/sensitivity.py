@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.analysis.parameters import dense_covariances
 from bayesgmm.analysis.partitions import adjusted_rand
 from bayesgmm.analysis.sensitivity import HYPERPARAMETERS, derivatives, pair_derivatives
 from bayesgmm.core.coordinates import Coordinates
@@ -99,9 +100,7 @@ def sensitivity(model: Any, X: Any, sample_weight: Any, refits: bool, verbose: b
     except ArithmeticError as error:
         raise FitError(f"The derivatives by the prior were not found ({error}): components can hardly be told apart.") from error
     steps, spread = (np.asarray(part) for part in _moved(model._coordinates, slopes.means, slopes.covariances))
-    law = model.posterior_.components
-    dense = np.asarray(law.structure.to_dense(jnp.asarray(law.covariance), y.shape[1]))
-    deviations = np.broadcast_to(np.sqrt(np.diagonal(dense, axis1=1, axis2=2)), steps.shape[1:])
+    deviations = np.sqrt(np.diagonal(dense_covariances(model.posterior_), axis1=1, axis2=2))
     found = {
         "lower_bound": slopes.bound,
         "n_clusters": slopes.occupied,

@@ -19,8 +19,8 @@ from bayesgmm.estimators.base import FitWarning, in_float64
 from bayesgmm.estimators.evidence import MOST_DRAWS, rows_of_fit
 from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
 from bayesgmm.estimators.uncertainty import Uncertainty
+from bayesgmm.inference.cells import responsibilities
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import scores, soft
 from bayesgmm.validation import check_number, check_option, check_seed
 
 METHODS = ("mean_field", "linear_response", "importance", "gibbs")
@@ -53,7 +53,7 @@ def uncertainty(
         found = _linear_response(posterior, y, weight, n, seed)
     elif method == "importance":
         check_exchangeable(model.prior_)
-        found = ways.sampled_importance(prior, [posterior], y, weight, np.asarray(_resp(posterior, y)).argmax(1), n, seed)
+        found = ways.sampled_importance(prior, [posterior], y, weight, np.asarray(responsibilities(posterior, y)).argmax(1), n, seed)
     else:
         found = _gibbs(prior, posterior, y, weight, n, seed, chains)
     return published(model, found, read_rows(model, X), np.asarray(y), method, seed, weight)
@@ -82,18 +82,13 @@ def _gibbs(prior: Mixture, posterior: Mixture, y, weight, n: int, seed: int, cha
         raise ValueError(
             f'method="gibbs" needs at least {FEWEST_OF_CHAIN} draws from each chain: n_draws={n}, n_chains={chains["n_chains"]}.'
         )
-    found = ways.gibbs(prior, np.asarray(_resp(posterior, y)), y, n, seed, **chains)
+    found = ways.gibbs(prior, np.asarray(responsibilities(posterior, y)), y, n, seed, **chains)
     if found.facts["r_hat"] > UNMIXED:
         _warn(
             f"The chains do not agree (r-hat {found.facts['r_hat']:.3f}, above {UNMIXED}): they may not have explored the posterior. Raise "
             "n_draws, thin and n_burn; if that does not help, the posterior has several separate modes."
         )
     return found
-
-
-@jit
-def _resp(posterior: Mixture, y):
-    return soft(scores(posterior.structure, posterior.natural(), y, posterior.structure.moments(y)))[1]
 
 
 def _warn(text: str) -> None:
