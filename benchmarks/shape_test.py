@@ -17,7 +17,8 @@ from not_gaussian import draw
 from simulated import Design, designs, simulate
 from sklearn.mixture import GaussianMixture
 
-from bayesgmm.analysis.shape import Point, shape_test
+from bayesgmm.analysis.point import Point
+from bayesgmm.analysis.shape import shape_test
 
 SETS, OTHERS = 200, 12
 

@@ -8,7 +8,8 @@ from scipy.stats import chi2
 
 import bayesgmm as bg
 from bayesgmm.analysis import shape
-from bayesgmm.analysis.shape import Overlap, Point, Shape, Tiny
+from bayesgmm.analysis.point import Point, draw, responsibilities, whitened
+from bayesgmm.analysis.shape import Overlap, Shape, Tiny
 from bayesgmm.report.shape import sentences
 
 TWO = Point(np.array([0.6, 0.4]), np.array([[0.0, 0.0], [7.0, 1.0]]), np.array([np.eye(2), [[2.0, 0.9], [0.9, 0.7]]]))
@@ -100,10 +101,11 @@ def test_a_component_without_volume_is_not_tested():
 
 
 def test_draws_follow_the_mixture():
-    x = shape._draw(TWO, 20, 1000, np.random.default_rng(0))
+    x = draw(TWO, 20, 1000, np.random.default_rng(0))
     assert x.shape == (20, 1000, 2)
     np.testing.assert_allclose(x.mean((0, 1)), TWO.weights @ TWO.means, atol=0.08)
-    inner, resp = shape._whitened(TWO, x.reshape(-1, 2))
+    inner, scores = whitened(TWO, x.reshape(-1, 2))
+    resp = responsibilities(scores)
     assert (resp.argmax(1).reshape(20, 1000) == 0).mean(1) == pytest.approx(0.6, abs=0.06)
     q = (inner[0][resp[:, 0] > 0.5] ** 2).sum(1)
     np.testing.assert_allclose(np.quantile(q, [0.5, 0.9]), chi2.ppf([0.5, 0.9], 2), rtol=0.03)

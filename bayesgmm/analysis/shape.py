@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesgmm.analysis.combine import misclassification
+from bayesgmm.analysis.point import Point, draw, responsibilities, whitened
 
 N_SIMULATED = 199
 """Data sets drawn from the mixture; the smallest p value is 1 / (this + 1)."""
@@ -58,14 +59,6 @@ class Tiny(NamedTuple):
     component: int
     n_rows: float
     n_parameters: int
-
-
-class Point(NamedTuple):
-    """A mixture with known parameters: weights (K,), means (K, D), covariances (K, D, D)."""
-
-    weights: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -159,17 +152,8 @@ def _null(point: Point, weight: np.ndarray, rng: np.random.Generator) -> np.ndar
     found = []
     for n_sets in sizes:
         weights = np.broadcast_to(weight, (n_sets, n))
-        found.append(moments(point, _draw(point, n_sets, n, rng), weights if even else rng.permuted(weights, axis=1))[0])
+        found.append(moments(point, draw(point, n_sets, n, rng), weights if even else rng.permuted(weights, axis=1))[0])
     return np.concatenate(found)
-
-
-def _draw(point: Point, n_sets: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Data sets (B, N, D) from the mixture; rows of a component are dealt out to the data sets in turn."""
-    x = rng.standard_normal((n_sets * n, point.means.shape[1]))
-    ends = rng.multinomial(len(x), point.weights / point.weights.sum()).cumsum()
-    for rows, mean, covariance in zip(np.split(x, ends[:-1]), point.means, point.covariances, strict=True):
-        rows[:] = rows @ np.linalg.cholesky(covariance).T + mean
-    return x.reshape(n, n_sets, -1).swapaxes(0, 1)
 
 
 def moments(point: Point, x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +167,8 @@ def moments(point: Point, x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray
     weight : array, shape (B, N)
     """
     n_sets, n, d = x.shape
-    flat, resp = _whitened(point, x.swapaxes(0, 1).reshape(-1, d))
+    flat, scores = whitened(point, x.swapaxes(0, 1).reshape(-1, d))
+    resp = responsibilities(scores)
     weighted = resp.reshape(n, n_sets, -1) * weight.T[:, :, None]
     found = np.zeros((n_sets, len(flat), 2))
     for k, inner in enumerate(flat):
@@ -192,19 +177,6 @@ def moments(point: Point, x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray
             rows = np.flatnonzero(belongs[:, b])
             found[b, k] = _moments(inner[rows, b], weighted[rows, b, k]) if len(rows) else 0
     return found, weighted.sum(0)
-
-
-def _whitened(point: Point, x: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """Rows (N, D) whitened by every component, a list of K, and their responsibilities (N, K)."""
-    inner, scores = [], []
-    for share, mean, covariance in zip(*point, strict=True):
-        root = np.linalg.cholesky(covariance)
-        y = (x - mean) @ np.linalg.inv(root).T
-        inner.append(y)
-        scores.append(np.log(max(share, 1e-300)) - np.log(np.diag(root)).sum() - np.einsum("nd,nd->n", y, y) / 2)
-    score = np.stack(scores, -1)
-    power = np.exp(score - score.max(1, keepdims=True))
-    return inner, power / power.sum(1, keepdims=True)
 
 
 def _moments(y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
