@@ -11,8 +11,8 @@ import numpy as np
 from bayesgmm.analysis import rows as row_facts
 from bayesgmm.analysis.held_out import held_out_columns
 from bayesgmm.analysis.parameters import dense_covariances
-from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, combined, share_by
 from bayesgmm.analysis.point import Point
+from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, combined, share_by
 from bayesgmm.analysis.shape import Shape, assess
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.mixture import MixtureEstimator
