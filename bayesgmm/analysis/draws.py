@@ -109,8 +109,7 @@ def gibbs(prior: Mixture, resp: np.ndarray, x, n: int, seed: int, n_chains: int,
     keys = jax.random.split(jax.random.key(seed), n_chains)
     found = sampler.chains(prior, x, jnp.asarray(starts), keys, n_burn, thin, n_draws=-(-n // n_chains))
     flat = lambda a: np.asarray(a).reshape(-1, *a.shape[2:])  # noqa: E731
-    components = Gaussian(flat(found.mean), flat(found.covariance), prior.structure)
-    points = _normalised(Mixture(PointWeights(np.exp(flat(found.log_weights))), components))
+    points = _normalised(_known(np.exp(flat(found.log_weights)), flat(found.mean), flat(found.covariance), prior.structure))
     points, labels = aligned(points, flat(found.labels), resp.argmax(1), np.ones(len(resp)))
     by_chain = lambda a: a.reshape(n_chains, -1, int(np.prod(a.shape[1:])))  # noqa: E731
     watched = [by_chain(points.weights.weights), by_chain(points.components.mean), np.asarray(found.log_likelihood)[:, :, None]]
@@ -128,7 +127,12 @@ def aligned(points: Mixture, labels: np.ndarray, pivot: np.ndarray, weight: np.n
     take = lambda a: np.take_along_axis(a, order.reshape(*order.shape, *(1,) * (a.ndim - 2)), 1)  # noqa: E731
     covariance = components.covariance if components.covariance.shape[1] < k else take(components.covariance)
     renamed = np.take_along_axis(np.argsort(order, 1), labels.astype(np.int64), 1)
-    return Mixture(PointWeights(take(points.weights.weights)), Gaussian(take(components.mean), covariance, points.structure)), renamed
+    return _known(take(points.weights.weights), take(components.mean), covariance, points.structure), renamed
+
+
+def _known(weights, mean, covariance, structure) -> Mixture:
+    """Known parameters."""
+    return Mixture(PointWeights(weights), Gaussian(mean, covariance, structure))
 
 
 def best_labels(point: Mixture, x) -> np.ndarray:

@@ -130,7 +130,7 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
         n_starts=int(model.n_starts_),
         restart_agreement=float(model.restart_agreement_),
         seed=model.random_state if isinstance(model.random_state, (int, np.integer)) else None,
-        notes=_notes(model, columns),
+        notes=notes(model, columns),
     )
 
 
@@ -172,14 +172,14 @@ def _method(model, bayesian: bool) -> str:
     return "Gaussian mixture, maximum likelihood" if model.prior is None else "Gaussian mixture, maximum a posteriori"
 
 
-def _notes(model, columns: list[str]) -> list[str]:
+def notes(model, columns: list[str]) -> list[str]:
     """What a careful reader has to be told."""
-    notes = []
+    said = []
     if not model.converged_:
-        notes.append(f"Not converged after {model.n_iter_} passes: raise max_iter or tol.")
+        said.append(f"Not converged after {model.n_iter_} passes: raise max_iter or tol.")
     if model._dependent:
         named = ", ".join(columns[j] for j in model._dependent)
-        notes.append(f"Linearly dependent columns ({named}): a ridge of 1e-6 of the variances was added to the data's covariance.")
+        said.append(f"Linearly dependent columns ({named}): a ridge of 1e-6 of the variances was added to the data's covariance.")
     for c in getattr(model, "collapsed_", ()):
-        notes.append(f"Component {c[0] + 1} collapsed onto rows {list(c[1])} (no spread in {columns[c[2]]}); do not trust it.")
-    return notes
+        said.append(f"Component {c[0] + 1} collapsed onto rows {list(c[1])} (no spread in {columns[c[2]]}); do not trust it.")
+    return said

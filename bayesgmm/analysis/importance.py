@@ -10,9 +10,9 @@ import numpy as np
 from jax.scipy.special import gammaln, logsumexp
 
 from bayesgmm.analysis.pareto import smoothed
-from bayesgmm.analysis.proposal import Proposal, make_proposal
+from bayesgmm.analysis.proposal import Proposal, make_proposal, student, student_around, surroundings
 from bayesgmm.analysis.relabelling import MOST, log_share, pair_densities
-from bayesgmm.analysis.unconstrained import outward
+from bayesgmm.analysis.unconstrained import Chart, chart_of, outward
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import centred_scores, product_scores
 from bayesgmm.core.weights import Dirichlet
@@ -140,15 +140,15 @@ def _reach(posterior: Mixture, x):
     return (x**2).sum(1).max() * precision * (x.shape[1] if structure.rank == 0 else 1)
 
 
-def _log_joint(prior: Mixture, point: Mixture, x, weight, score, chunk: int):
-    """Log likelihood of the rows plus log prior of the parameters."""
+def _log_likelihood(point: Mixture, x, weight, score, chunk: int):
+    """Log likelihood of the rows, labels summed out."""
     structure, natural = point.structure, point.natural()
 
     def one(rows, weights):
         values = score(structure, natural, rows)
         return weights @ logsumexp(values, axis=1)
 
-    return accumulate(one, x, weight, chunk) + prior.log_density(point)
+    return accumulate(one, x, weight, chunk)
 
 
 @jit(static_argnames=("score",))
@@ -159,8 +159,36 @@ def log_ratios(prior: Mixture, proposal: Proposal, x, weight, law, z, score):
     def one(args):
         own, place = args
         point, _ = outward(jax.tree.map(lambda part: part[own], proposal.chart), place)
-        joint = _log_joint(prior, point, x, weight, score, chunk)
+        joint = _log_likelihood(point, x, weight, score, chunk) + prior.log_density(point)
         pairs = jax.vmap(lambda fit: pair_densities(fit, point))(proposal.chart.posterior)
         return joint - proposal.log_density(point), pairs
 
     return jax.lax.map(one, (law, z), batch_size=BATCH)
+
+
+def own_labelling(prior: Mixture, posterior: Mixture, x, weight, n_draws: int, seed: int) -> Importance:
+    """Estimate the evidence around one fit, relabelled copies left aside: for every law of the weights and any number of components.
+
+    Where components overlap so much that a draw may be a relabelled one, leaving the copies aside makes k-hat larger. Weights by sticks:
+    of the sticks in the order of the fit, rows in the components of the fit only, as its bound is.
+    """
+    chart = chart_of(posterior)
+    root, dof = student_around(chart, surroundings(prior, chart, x, weight)[1])
+    rng, size = np.random.default_rng(seed), len(root)
+    z = rng.standard_normal((n_draws + -n_draws % BATCH, size)) @ root.T
+    z = z * np.sqrt(dof / rng.chisquare(dof, (len(z), 1)))
+    logs = np.asarray(_own_log_ratios(prior, chart, jnp.asarray(root), jnp.asarray(dof), z, x, weight, score_form([posterior], x)))
+    return summarise(logs)
+
+
+@jit(static_argnames=("score",))
+def _own_log_ratios(prior: Mixture, chart: Chart, root, dof, z, x, weight, score):
+    """Log of integrand over proposal (S,) at coordinates (S, P)."""
+    chunk = max(CHUNK_ENTRIES // (BATCH * prior.n_components), 128)
+
+    def one(place):
+        point, volume = outward(chart, place)
+        density = chart.weights.log_prior(prior.weights, point.weights.expected_log()) + prior.components.log_density(point.components)
+        return _log_likelihood(point, x, weight, score, chunk) + density + volume - student(place, root, dof)
+
+    return jax.lax.map(one, z, batch_size=BATCH)

@@ -129,22 +129,30 @@ def make_proposal(prior: Mixture, posteriors: list[Mixture], x, weight) -> Propo
     charts = [chart_of(fit) for fit in posteriors]
     if prior.n_components > 1:
         charts.append(chart_of(all_in_one(prior, x, weight)))
-    around = [_around(prior, chart, x, weight) for chart in charts]
-    share = np.exp([log for _, log in around] - np.max([log for _, log in around]))
+    found = [surroundings(prior, chart, x, weight) for chart in charts]
+    logs = [_log_evidence(prior, chart.posterior, *each) for chart, each in zip(charts, found, strict=True)]
+    share = np.exp(np.array(logs) - max(logs))
     kept = np.flatnonzero(share / share.sum() >= NOTHING)
     share = np.maximum(share[kept] / share[kept].sum(), LEAST)
-    size = len(around[0][0])
-    dof = LIGHT if size <= FEW else STEEP
+    roots, dofs = zip(*(student_around(charts[i], found[i][1]) for i in kept), strict=True)
     chart = jax.tree.map(lambda *parts: jnp.stack(parts), *(charts[i] for i in kept))
-    root = jnp.asarray(np.stack([around[i][0] for i in kept]) * np.sqrt(WIDER * (dof - 2) / dof))
-    return Proposal(chart, root, jnp.log(jnp.asarray(share / share.sum())), jnp.asarray(dof))
+    return Proposal(chart, jnp.asarray(np.stack(roots)), jnp.log(jnp.asarray(share / share.sum())), jnp.asarray(dofs[0]))
 
 
-def _around(prior: Mixture, chart: Chart, x, weight) -> tuple[np.ndarray, float]:
-    """Lower factor (P, P) of the covariance of linear response at a fit, and the log evidence found there, roughly."""
-    bound, hidden = surroundings(prior, chart, x, weight)
+def _response(hidden) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, not too small, and eigenvectors of I - G."""
     values, vectors = np.linalg.eigh(np.eye(len(hidden)) - np.asarray(hidden))
-    values = np.maximum(values, FLOOR)
-    counts = np.asarray(chart.posterior.weights.concentration - prior.weights.concentration)
-    log = float(bound) + multiplicity(prior.weights, counts) - np.log(values).sum() / 2
-    return np.linalg.cholesky((vectors / values) @ vectors.T), log
+    return np.maximum(values, FLOOR), vectors
+
+
+def _log_evidence(prior: Mixture, posterior: Mixture, bound, hidden) -> float:
+    """The log evidence found at a fit, roughly."""
+    counts = np.asarray(posterior.weights.concentration - prior.weights.concentration)
+    return float(bound) + multiplicity(prior.weights, counts) - np.log(_response(hidden)[0]).sum() / 2
+
+
+def student_around(chart: Chart, hidden) -> tuple[np.ndarray, float]:
+    """Lower factor (P, P) of the scale matrix of the Student t around a fit, and its degrees of freedom."""
+    values, vectors = _response(hidden)
+    dof = LIGHT if n_coordinates(chart) <= FEW else STEEP
+    return np.linalg.cholesky((vectors / values) @ vectors.T) * np.sqrt(WIDER * (dof - 2) / dof), dof

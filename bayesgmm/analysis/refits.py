@@ -1,4 +1,4 @@
-"""Maximum likelihood again and again: on rows drawn anew, reweighted, left out, or simulated from the fit, many at once.
+"""A fit again and again: on rows drawn anew, reweighted, left out, or simulated from the fit, many at once.
 
 Each fit starts from that of the data, in one compiled program. Efron (1979), Annals of Statistics 7, for rows drawn anew; Newton & Raftery
 (1994), JRSS B 56, for random weights; O'Hagan, Murphy, Scrucca & Gormley (2019), Computational Statistics 34, for mixtures.
@@ -38,7 +38,7 @@ class Refits(NamedTuple):
     Attributes
     ----------
     points : Mixture
-        Of `PointWeights` (S, K) and `Gaussian` components with leading axis S.
+        Of `PointWeights` (S, K) and `Gaussian` components with leading axis S; of laws where the prior is one.
     usable : ndarray of bool, shape (S,)
         False where a component collapsed onto a few rows, or the fit failed.
     """
@@ -101,10 +101,10 @@ def simulated(prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, no
     return _in_batches(lambda some: _simulated(prior, point, some, weight), keys, size, notify)
 
 
-def left_out(prior: Mixture, point: Mixture, x, weight, notify: Callable[[int], None]) -> Refits:
-    """N fits of rows (N, D), each without one of them."""
-    size = _batch(len(x), len(x), point.n_components)
-    return _in_batches(lambda some: _left_out(prior, point, x, weight, some), jnp.arange(len(x)), size, notify)
+def left_out(prior: Mixture, start: Mixture, x, weight, rows: np.ndarray, notify: Callable[[int], None]) -> Refits:
+    """Fits of rows (N, D), each without one of ``rows`` (R,); for a Bayesian prior of laws in place of estimates."""
+    size = _batch(len(x), len(rows), start.n_components)
+    return _in_batches(lambda some: _left_out(prior, start, x, weight, some), jnp.asarray(rows), size, notify)
 
 
 def resampled_weights(weight: np.ndarray, n_sets: int, rng: np.random.Generator) -> np.ndarray:

@@ -27,6 +27,9 @@ from bayesgmm.inference.kernel import accumulate, scores, soft
 MOST = 3000
 """Coefficients up to which the eigenvalues are computed."""
 
+SLOW = 0.97
+"""Contraction above which a Gaussian around the fit is a poor description: docs/explanation/uncertainty.md."""
+
 CHUNK = 512
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesgmm.analysis.point import Point
+
 REACH, STEP = 12.0, 0.02
 """Points of the curve are even in log(alpha / (1 - alpha)): ``REACH`` beyond where the components' spreads put the turn, ``STEP`` apart."""
 
@@ -26,6 +28,20 @@ def ratios(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> n
         for j in range(i):
             pair = [j, i]
             found[i, j] = found[j, i] = ratio(weights[pair], means[pair], covariances[pair])
+    return found
+
+
+NEAR = 0.01
+"""Ratio at the fit below which two components are taken to have a mode each in every draw."""
+
+
+def one_mode(point: Point, draws: list[Point]) -> np.ndarray:
+    """Share (K, K) of the draws of the parameters in which two components together have a single mode; 1 on the diagonal."""
+    found, near = np.eye(len(point.weights)), np.triu(ratios(*point) >= NEAR, 1)
+    for i, j in np.argwhere(near):
+        pair = [i, j]
+        single = [ratio(each.weights[pair], each.means[pair], each.covariances[pair]) == 1 for each in draws]
+        found[i, j] = found[j, i] = np.mean(single)
     return found
 
 

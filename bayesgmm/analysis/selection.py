@@ -123,7 +123,7 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
         cell, frame = sweep.cells[key], sweep.frames[key[0]]
         problem = frame.problem
         counts = np.asarray(cell.run.stats.counts)[: key[1]]
-        copies = multiplicity(Dirichlet(np.asarray(cell.run.prior.weights.concentration)[: key[1]]), counts)
+        copies = multiplicity(Dirichlet(cell.run.prior.weights.concentration[: key[1]]), counts)
         matters = sweep.score(key) > limit
         labelled = float(exact_icl(cell.run.prior, cell.run.posterior, problem.x, problem.weight)) - frame.log_jacobian
         even = key[1] + key[1] % 2 if len(sweep.widths) > 1 else sweep.width(key[1])

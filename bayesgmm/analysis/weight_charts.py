@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.pytree import pytree
-from bayesgmm.core.weights import Dirichlet, StickBreaking
+from bayesgmm.core.weights import Dirichlet, PointSticks, PointWeights, StickBreaking
 
 
 @pytree
@@ -43,6 +43,10 @@ class Ratios:
     def log_volume(self, log_weights):
         """Log of the volume of all weights but the last in a unit volume of coordinates."""
         return log_weights.sum() + jnp.log(jnp.diagonal(self.root)).sum()
+
+    def log_prior(self, prior: Dirichlet, log_weights):
+        """Log density of weights under a prior, with respect to the volume that `log_volume` speaks of."""
+        return prior.log_density(PointWeights(jnp.exp(log_weights)))
 
     def log_covariance(self) -> np.ndarray:
         """Covariance (K - 1, K) of the coordinates with the log weights, under the fit."""
@@ -101,6 +105,12 @@ class Sticks:
     def log_volume(self, log_weights):
         """Log of the volume of weights in a unit volume of coordinates."""
         return (log_weights + jax.nn.log_sigmoid(-self._log_odds(log_weights)) + jnp.log(self.width)).sum()
+
+    def log_prior(self, prior: StickBreaking, log_weights):
+        """Log density of weights under a prior, with respect to the volume that `log_volume` speaks of."""
+        log_broken = jax.nn.log_sigmoid(self._log_odds(log_weights))
+        sticks = PointSticks(jnp.exp(log_weights), jnp.exp(log_broken))
+        return prior.log_density(sticks) + (log_broken - log_weights).sum()
 
     def log_covariance(self) -> np.ndarray:
         """Covariance (K, K) of the coordinates with the log weights, under the fit."""

@@ -15,6 +15,7 @@ from bayesgmm.analysis.parameters import Published, draw_rows, published
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
+from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, read_rows
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.problem import Problem
@@ -196,6 +197,52 @@ class MixtureEstimator(Estimator):
     def summary(self, X: Any = None) -> str:
         """Text that a statistician can read; with the data (N, D) it adds k-means' answer for the same number of clusters."""
         return text.summary(self.facts(X))
+
+    def diagnose(
+        self, X: Any, *, sample_weight: Any = None, n_draws: int = 200, random_state: Any = 0, verbose: bool | None = None
+    ) -> Diagnosis:
+        """Say what speaks for and against this fit, on one page.
+
+        Convergence; whether other starts reach it; how well its components are told apart (contraction) and whether the posterior has the
+        shape that intervals assume (k-hat); whether components look Gaussian, have rows enough and are clusters; whether data drawn
+        from the fit look like the data; and whether single rows drive a component.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+            The rows that the model was fitted to.
+        sample_weight : array, shape (N,), optional
+            Their weights in that fit.
+        n_draws : int, default 200
+            Draws of the parameters, each of which draws a data set; at least 100.
+        random_state : int, numpy generator or None, default 0
+        verbose : bool, optional
+            Tell which check is running; None does on a terminal or in a notebook.
+
+        Returns
+        -------
+        Diagnosis
+            ``print`` shows the page; ``checks`` and ``concerns`` hold its sentences, the other attributes the numbers; ``plot()``.
+
+        Raises
+        ------
+        ValueError
+            Other rows or weights than those of the fit.
+
+        References
+        ----------
+        Gelman, Meng & Stern (1996), Statistica Sinica 6; Baudry et al. (2010), JCGS 19; Ray & Lindsay (2005), Annals of Statistics 33;
+        Cook & Weisberg (1982), Residuals and Influence in Regression. docs/how-to/diagnose.md.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> x, names, labels = bg.load_dataset("faithful")
+        >>> model = bg.BayesianGaussianMixture(n_components=10, random_state=0).fit(x)
+        >>> [check.name for check in model.diagnose(x).concerns]
+        []
+        """
+        return diagnose(self, X, sample_weight, n_draws, random_state, verbose)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

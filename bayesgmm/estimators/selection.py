@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.analysis import rows as row_facts
 from bayesgmm.analysis.held_out import held_out_columns
-from bayesgmm.analysis.parameters import dense_covariances
-from bayesgmm.analysis.point import Point
 from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, combined, share_by
-from bayesgmm.analysis.shape import Shape, assess
+from bayesgmm.analysis.shape import Shape
 from bayesgmm.estimators.base import in_float64
+from bayesgmm.estimators.diagnosis import shape_of
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.selection_options import (
     make_folds,
@@ -26,7 +24,7 @@ from bayesgmm.estimators.selection_options import (
     read_structures,
 )
 from bayesgmm.estimators.selection_search import Search, dependent, given_up, share_likelihoods
-from bayesgmm.estimators.training import COVARIANCE_TYPES, LONGEST, Training, read_training
+from bayesgmm.estimators.training import LONGEST, read_training
 from bayesgmm.inference.cache import make_room
 from bayesgmm.progress import Progress
 from bayesgmm.report import shape as shape_words
@@ -239,14 +237,4 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
     found = next(search for search in searches if search.prior == table["prior"][row])
     best = found.estimator(key, random_state)
     best.restart_agreement_ = found.sweep.agreement(key)
-    return Selection(best, table, criterion, row, best.restart_agreement_, notes, _shape(best, found.training))
-
-
-def _shape(best: MixtureEstimator, training: Training) -> Shape:
-    """Whether the components of the chosen model look like clusters."""
-    values, weight = training.used()
-    structure, tied = COVARIANCE_TYPES[best.covariance_type]
-    point = Point(best.weights_, best.means_, dense_covariances(best.posterior_))
-    resp = row_facts.responsibilities(best.posterior_, best._coordinates, values)
-    own = values.shape[1] + (0 if tied else structure.n_parameters(values.shape[1]))
-    return assess(point, values, weight, resp, own)
+    return Selection(best, table, criterion, row, best.restart_agreement_, notes, shape_of(best, *found.training.used()))

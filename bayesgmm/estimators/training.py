@@ -42,6 +42,9 @@ COVARIANCE_TYPES: dict[str, tuple[Structure, bool]] = {
 """Registry of scikit-learn's words (and two more) for structures and whether they are shared."""
 
 
+SAME = 1e-6
+"""Relative difference of likelihoods up to which rows count as those of the fit."""
+
 LONGEST = 10_000_000
 """Largest ``max_iter`` and ``n_init``: a fit keeps one number for each step, and one for each start."""
 
@@ -97,6 +100,19 @@ def read_rows(estimator, X: Any) -> np.ndarray:
     rows = check_rows(X, names=known)
     check_columns(rows, known, estimator.n_features_in_, type(estimator).__name__)
     return rows.values
+
+
+def read_rows_of_fit(estimator, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (N, D) and weights (N,) given again to a fitted mixture; a ValueError unless their likelihood is that of the fit."""
+    values = read_rows(estimator, X)
+    weight = check_weights(sample_weight, len(values))
+    found = float(weight @ estimator._plug_in_log_density(values))
+    if abs(found - estimator.log_likelihood_) > SAME * (1 + abs(found)):
+        raise ValueError(
+            f"X and sample_weight must be those of the fit: the log-likelihood of these rows is {found:.6f}, that of the fit "
+            f"{estimator.log_likelihood_:.6f}."
+        )
+    return values, weight
 
 
 def check_common(estimator) -> None:

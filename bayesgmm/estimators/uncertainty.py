@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesgmm.analysis import memberships
 from bayesgmm.analysis.memberships import Interval, interval
+from bayesgmm.analysis.point import Point
 from bayesgmm.bridges import arviz
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import in_float64
@@ -139,7 +140,7 @@ class Uncertainty:
         return Intervals({name: interval(values, prob) for name, values in found.items()}, float(prob), self.feature_names, heading)
 
     def _quantities(self) -> dict[str, np.ndarray]:
-        dense = self._dense
+        dense = self.dense_covariances
         deviations = np.sqrt(np.diagonal(dense, axis1=2, axis2=3))
         found = {"weights": self.draws["weights"], "means": self.draws["means"], "standard_deviations": deviations}
         if self._points.structure.rank == 2 and dense.shape[2] > 1:
@@ -151,8 +152,14 @@ class Uncertainty:
         """Whether all components share one covariance."""
         return self.draws["covariances"].ndim < self._points.components.covariance.ndim
 
+    def points(self) -> list[Point]:
+        """The draws one by one: weights (K,), means (K, D), covariance matrices (K, D, D)."""
+        means = self.draws["means"]
+        dense = np.broadcast_to(self.dense_covariances, (*means.shape, means.shape[2]))
+        return [Point(*draw) for draw in zip(self.draws["weights"], means, dense, strict=True)]
+
     @functools.cached_property
-    def _dense(self) -> np.ndarray:
+    def dense_covariances(self) -> np.ndarray:
         """Covariance matrices (S, K or 1, D, D)."""
         d, covariance = len(self.feature_names), self.draws["covariances"]
         packed = covariance[:, None] if self._tied else covariance
@@ -241,9 +248,9 @@ class Uncertainty:
             self._check_size(self.n_draws * self._values.size, "posterior_predictive: draws x rows x columns are")
         predicted = None
         if posterior_predictive:
-            predicted = arviz.predict(self.draws["weights"], self.draws["means"], self._dense, len(self._rows), self._seed)
+            predicted = arviz.predict(self.draws["weights"], self.draws["means"], self.dense_covariances, len(self._rows), self._seed)
         return arviz.to_arviz(
-            {**self.draws, "covariances": self._dense[:, 0] if self._tied else self._dense},
+            {**self.draws, "covariances": self.dense_covariances[:, 0] if self._tied else self.dense_covariances},
             self._values,
             self.feature_names,
             self.n_chains,

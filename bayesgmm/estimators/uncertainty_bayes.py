@@ -12,7 +12,7 @@ from bayesgmm.analysis import draws as ways
 from bayesgmm.analysis.draws import Draws
 from bayesgmm.analysis.importance import TRUSTED, check_exchangeable
 from bayesgmm.analysis.pareto import FEWEST
-from bayesgmm.analysis.response import MOST, n_coefficients
+from bayesgmm.analysis.response import MOST, SLOW, n_coefficients
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64
@@ -24,9 +24,6 @@ from bayesgmm.inference.compiling import jit
 from bayesgmm.validation import check_number, check_option, check_seed
 
 METHODS = ("mean_field", "linear_response", "importance", "gibbs")
-
-SLOW = 0.97
-"""Contraction above which a Gaussian around the fit is a poor description: docs/explanation/uncertainty.md."""
 
 UNMIXED = 1.05
 """r-hat above which chains do not agree."""

@@ -15,11 +15,11 @@ from bayesgmm.analysis.unconstrained import n_coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
 from bayesgmm.estimators.evidence import MOST_DRAWS
-from bayesgmm.estimators.training import read_rows
+from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_bayes import published
 from bayesgmm.progress import Progress
-from bayesgmm.validation import check_number, check_option, check_seed, check_weights
+from bayesgmm.validation import check_number, check_option, check_seed
 
 CURVATURE = ("observed_information", "sandwich")
 METHODS = (*CURVATURE, "bootstrap", "weighted_bootstrap", "parametric_bootstrap", "jackknife")
@@ -39,9 +39,7 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
         raise ValueError("uncertainty of a fit with a prior: use BayesianGaussianMixture, whose posterior has it; prior must be None here.")
     if model.collapsed_:
         raise FitError("The fit has warned that its likelihood has no meaningful maximum here; then there are no standard errors either.")
-    values = read_rows(model, X)
-    weight = check_weights(sample_weight, len(values))
-    _check_rows(model, values, weight)
+    values, weight = read_rows_of_fit(model, X, sample_weight)
     point = model._coordinates.mixture_inward(model.posterior_)
     y = jnp.asarray(model._coordinates.inward(values))
     if method in CURVATURE:
@@ -50,16 +48,6 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
         with Progress(verbose) as told:
             found = _refitted(model, point, y, weight, method, n, seed, told)
     return published(model, found, values, np.asarray(y), method, seed, weight)
-
-
-def _check_rows(model, values: np.ndarray, weight: np.ndarray) -> None:
-    """The likelihood of the rows is that of the fit."""
-    found = float(weight @ model._plug_in_log_density(values))
-    if abs(found - model.log_likelihood_) > 1e-6 * (1 + abs(found)):
-        raise ValueError(
-            f"X and sample_weight must be those of the fit: the log-likelihood of these rows is {found:.6f}, that of the fit "
-            f"{model.log_likelihood_:.6f}."
-        )
 
 
 def _curved(point: Mixture, y, weight, counts: np.ndarray, robust: bool, n: int, seed: int) -> Draws:
@@ -86,7 +74,7 @@ def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, 
     if method == "parametric_bootstrap":
         found = refits.simulated(prior, point, jnp.asarray(weight), n, seed, notify)
     elif method == "jackknife":
-        found = refits.left_out(prior, point, y, jnp.asarray(weight), notify)
+        found = refits.left_out(prior, point, y, jnp.asarray(weight), np.arange(len(y)), notify)
     else:
         weights = (refits.resampled_weights if method == "bootstrap" else refits.random_weights)(weight, n, rng)
         found = refits.reweighted(prior, point, y, weights, notify)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 QUICKER = {"xla_cpu_use_fusion_emitters": False}
 """XLA's older code generator for fused loops: on CPUs it compiles these programs in half the time and they run as fast."""
@@ -36,7 +37,7 @@ def jit(function: Callable[..., Any] | None = None, *, static_argnames: Sequence
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs)))
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((args, kwargs)))
         return (inner if traced else outer())(*args, **kwargs)
 
     return call

@@ -23,23 +23,25 @@ def not_gaussian(shape: Shape) -> str:
 
 def _components(found: list[str]) -> str:
     many = len(found) > 1
-    return f"Component{'s' * many} {_listed(found)} do{'' if many else 'es'}"
+    return f"Component{'s' * many} {listed(found)} do{'' if many else 'es'}"
 
 
 def overlaps(shape: Shape) -> str:
     """Pairs that a row cannot be told apart by."""
     found = [f"{pair.probability:.0%} of the rows of {pair.of + 1} would be put into {pair.into + 1}" for pair in shape.overlaps]
-    return f"Components overlap: {_listed(found)}." if found else ""
+    return f"Components overlap: {listed(found)}." if found else ""
 
 
 def few_rows(shape: Shape) -> str:
     """Components that are hardly known."""
     found = [f"{t.component + 1} has {t.n_rows:g}" for t in shape.tiny]
-    return f"Fewer rows than the {shape.tiny[0].n_parameters} parameters of a component: {_listed(found)}." if found else ""
+    return f"Fewer rows than the {shape.tiny[0].n_parameters} parameters of a component: {listed(found)}." if found else ""
 
 
-def _listed(found: list[str]) -> str:
+def listed(found: list[str]) -> str:
     """``a, b and c``; the first few of many."""
+    if not found:
+        return ""
     shown, more = found[:MOST_NAMED], len(found) - MOST_NAMED
     if more > 0:
         return f"{', '.join(shown)} and {more} more"

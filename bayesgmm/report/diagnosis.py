@@ -1,0 +1,230 @@
+"""What speaks for and against a fit, in words. Components count from 1, rows from 0."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesgmm.analysis.facts import notes
+from bayesgmm.analysis.importance import TRUSTED
+from bayesgmm.analysis.influence import LEVEL as DRIVEN
+from bayesgmm.analysis.predictive_checks import LEVEL
+from bayesgmm.analysis.response import SLOW
+from bayesgmm.inference.restarts import SAME
+from bayesgmm.report.combination import named
+from bayesgmm.report.shape import few_rows, listed, not_gaussian, overlaps
+from bayesgmm.report.text import WIDTH
+
+FINE, ATTENTION, UNKNOWN = "fine", "attention", "unknown"
+
+LIKELY = 0.5
+"""Probability of a single mode from which two components are said to be one cluster."""
+
+MOST_NAMED = 5
+
+
+class Check(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    name : str
+    verdict : str
+        "fine", "attention" or "unknown".
+    text : str
+    """
+
+    name: str
+    verdict: str
+    text: str
+
+
+def checks(found: Any) -> tuple[Check, ...]:
+    """All checks of a diagnosis."""
+    said = [convergence(found), starts(found), told_apart(found), tails(found), shapes(found), sizes(found), clusters(found)]
+    return tuple(check for check in [*said, predicted(found), driven(found)] if check is not None)
+
+
+def printed(found: Any) -> str:
+    """One page."""
+    said = found.checks
+    wide = max(len(check.name) for check in said)
+    lines = [heading(found, said), ""]
+    for check in said:
+        lead = f"{check.verdict.upper() if check.verdict == ATTENTION else check.verdict:<11}{check.name:<{wide + 2}}"
+        lines.append(textwrap.fill(check.text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)))
+    return "\n".join(lines)
+
+
+def heading(found: Any, said: tuple[Check, ...]) -> str:
+    """What was looked at, and how many checks call for attention."""
+    model, (n, d) = found.model, found._values.shape
+    k, concerns = model.n_components_, [check.name for check in said if check.verdict == ATTENTION]
+    kind = model.covariance_type.replace("diag", "diagonal").replace("_", " ")
+    what = f"{k} component{'s' * (k != 1)}, {kind} covariances, {n} rows, {d} column{'s' * (d != 1)}"
+    if not concerns:
+        return f"{what}: nothing of the {len(said)} checks calls for attention."
+    return f"{what}: {len(concerns)} of {len(said)} checks call{'s' * (len(concerns) == 1)} for attention ({', '.join(concerns)})."
+
+
+def convergence(found: Any) -> Check:
+    """Whether the loop ended, on a model that has components with a spread."""
+    model = found.model
+    said = notes(model, found.feature_names)
+    ended = [f"Converged after {model.n_iter_} passes."] if model.converged_ else []
+    return Check("convergence", ATTENTION if said else FINE, " ".join([*ended, *said]))
+
+
+def agreeing(model: Any) -> int:
+    """Starts that reach the fit; 0 where components left after the starts, so that they say nothing of it."""
+    if model.n_components_ < model.n_components or model.n_starts_ == 1:
+        return 0
+    return round(model.restart_agreement_ * model.n_starts_)
+
+
+def starts(found: Any) -> Check:
+    """Whether another search ends at the same place."""
+    model, same = found.model, agreeing(found.model)
+    if same > 1:
+        return Check("starts", FINE, f"{same} of {model.n_starts_} starts reach this fit.")
+    if found.search is None:
+        return Check("starts", UNKNOWN, "The fit began where it was told to; whether other starts lead elsewhere is not known.")
+    first = f"1 of {model.n_starts_} starts reaches this fit. " if same == 1 else ""
+    k, gain = found.search
+    kept = f"{k} component{'s' * (k != 1)}"
+    if abs(gain) <= SAME and k == model.n_components_:
+        return Check("starts", FINE, f"{first}A second search, from other starts, ends at the same {kept}.")
+    where = f"{abs(gain):.1f} nats {'higher' if gain > 0 else 'lower'} with {kept}"
+    advice = "Fit again with a larger n_init, or let bg.select search."
+    return Check(
+        "starts", ATTENTION, f"{first}A second search, from other starts, ends {where}: the answer depends on the starts. {advice}"
+    )
+
+
+def told_apart(found: Any) -> Check | None:
+    """Contraction of the passes."""
+    if found.model.n_components_ == 1:
+        return None
+    if found.uncertainty is None:
+        return Check("contraction", UNKNOWN, f"No draws of the parameters: {found.reason}")
+    value = found.contraction
+    if np.isnan(value):
+        return Check("contraction", UNKNOWN, "Too many parameters to compute it.")
+    left = f"A pass leaves {value:.0%} of an error (contraction {value:.3f})"
+    if value > SLOW:
+        hint = ' Compare intervals with method="gibbs".' if found.model._bayesian else " Compare intervals with a bootstrap."
+        return Check("contraction", ATTENTION, f"{left}, above {SLOW}: some components can hardly be told apart.{hint}")
+    return Check("contraction", FINE, f"{left}: components are told apart, up to {SLOW}.")
+
+
+def tails(found: Any) -> Check | None:
+    """Importance weights."""
+    if not found.model._bayesian or found.model.n_components_ == 1:
+        return None
+    if np.isnan(found.k_hat):
+        return Check("posterior", UNKNOWN, "Too many parameters for importance weights.")
+    if found.k_hat > TRUSTED:
+        advice = 'intervals around the fit are not to be trusted; use uncertainty(X, method="gibbs").'
+        return Check(
+            "posterior", ATTENTION, f"k-hat {found.k_hat:.2f}, above {TRUSTED}: the posterior is not shaped as the fit is, and {advice}"
+        )
+    return Check("posterior", FINE, f"k-hat {found.k_hat:.2f}, up to {TRUSTED}: the posterior is shaped as the intervals take it to be.")
+
+
+def shapes(found: Any) -> Check:
+    """Third and fourth moments of each component."""
+    said, p = not_gaussian(found.shape), found.shape.p_value
+    if said:
+        return Check("shape", ATTENTION, said)
+    tested = np.isfinite(p)
+    if not tested.any():
+        return Check("shape", UNKNOWN, "No component has rows enough to test its shape.")
+    least = int(np.nanargmin(p))
+    left = listed([str(k + 1) for k in np.flatnonzero(~tested)])
+    rest = f" Too few rows to test: {left}." if left else ""
+    return Check(
+        "shape", FINE, f"Skewness and tails of all components are Gaussian (smallest p = {p[least]:.2f}, component {least + 1}).{rest}"
+    )
+
+
+def sizes(found: Any) -> Check:
+    """Rows of each component beside its parameters."""
+    said = few_rows(found.shape)
+    if said:
+        return Check("size", ATTENTION, said)
+    counts = np.bincount(found.model.labels_, minlength=found.model.n_components_)
+    if len(counts) == 1:
+        return Check("size", FINE, "The component has more rows than parameters.")
+    return Check("size", FINE, f"Each component has more rows than parameters of its own; the smallest has {counts.min()}.")
+
+
+def clusters(found: Any) -> Check | None:
+    """Whether components are clusters."""
+    k = found.model.n_components_
+    if k == 1:
+        return None
+    i, j = np.triu_indices(k, 1)
+    p = found.one_mode[i, j]
+    pairs = [f"{i[n] + 1} and {j[n] + 1} (probability {p[n]:.2f})" for n in np.argsort(-p, kind="stable") if p[n] >= LIKELY]
+    top = int(p.argmax())
+    said = [f"Probability that two components have a single mode together: at most {p[top]:.2f} ({i[top] + 1} and {j[top] + 1})."]
+    if pairs:
+        said = [f"Components with a single mode together, so one cluster in this sense: {listed(pairs)}."]
+    if len(found.groups) < k:
+        groups = ", ".join(named(group) for group in found.groups)
+        said.append(f"Combining by entropy up to the elbow would give {len(found.groups)} clusters: {groups} (bg.combine).")
+    return Check("clusters", ATTENTION if pairs else FINE, " ".join([*said, overlaps(found.shape)]).strip())
+
+
+def predicted(found: Any) -> Check:
+    """Data drawn from the fit beside the data."""
+    checked, names = found.predictive, found.feature_names
+    said = []
+    if len(checked.columns):
+        parts = [f"{names[j]} (p = {checked.column_p[j]:.3f}, distance {checked.column_distance[j]:.2f})" for j in checked.columns]
+        said.append(f"Data drawn from the fit have another distribution of {listed(parts)}.")
+    if checked.density_p <= LEVEL:
+        lower = checked.density < 0
+        gap = f"{abs(checked.density):.2f} nats a row {'below' if lower else 'above'} that of drawn data (p = {checked.density_p:.3f})"
+        lie = "beside the components" if lower else "nearer to the centres than those of a Gaussian"
+        said.append(f"The mean log density of the rows is {gap}: they lie {lie}.")
+    if checked.outlier_p <= LEVEL:
+        rows = [str(int(row)) for row in checked.outliers]
+        said.append(
+            f"Less likely than any row of nearly all data sets drawn from the fit (p = {checked.outlier_p:.3f}): row {listed(rows)}."
+        )
+    if said:
+        return Check("prediction", ATTENTION, " ".join(said))
+    worst = int(checked.column_p.argmin())
+    return Check(
+        "prediction",
+        FINE,
+        f"Data drawn from the fit look like these: distribution of columns (smallest p = {checked.column_p[worst]:.2f}, {names[worst]}), "
+        f"mean log density (p = {checked.density_p:.2f}), least likely row (p = {checked.outlier_p:.2f}).",
+    )
+
+
+def driven(found: Any) -> Check:
+    """Rows without which an estimate would be another."""
+    if found.influence is None:
+        return Check("single rows", UNKNOWN, "Without standard errors it cannot be said what moving an estimate far is.")
+    some = found.influence
+    parts = [_moved(found, r) for r in range(min(len(some.rows), MOST_NAMED)) if some.largest[r] > DRIVEN]
+    if parts:
+        more = len(some.driving) - len(parts)
+        rest = f" And {more} more row{'s' * (more > 1)}." if more else ""
+        return Check("single rows", ATTENTION, f"Left out, single rows move estimates far: {'; '.join(parts)}.{rest}")
+    said = f"No single row, left out, moves an estimate by more than a standard error. The most: {_moved(found, 0)}."
+    return Check("single rows", FINE, said)
+
+
+def _moved(found: Any, r: int) -> str:
+    """What leaving out one row moves most."""
+    some, names = found.influence, found.feature_names
+    k, p = np.unravel_index(np.abs(some.moved[r]).argmax(), some.moved[r].shape)
+    d = len(names)
+    what = "weight" if p == 0 else f"mean of {names[p - 1]}" if p <= d else f"standard deviation of {names[p - 1 - d]}"
+    of = "all components" if p > d and found.model.covariance_type.startswith("tied") else f"component {k + 1}"
+    return f"row {some.rows[r]} the {what} of {of} by {some.moved[r][k, p]:+.1f} standard errors"
