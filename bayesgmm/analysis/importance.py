@@ -13,6 +13,7 @@ from bayesgmm.analysis.pareto import smoothed
 from bayesgmm.analysis.proposal import Proposal, make_proposal, student, student_around, surroundings
 from bayesgmm.analysis.relabelling import MOST, log_share, pair_densities
 from bayesgmm.analysis.unconstrained import Chart, chart_of, outward
+from bayesgmm.analysis.weight_charts import at_mean_concentration
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import centred_scores, product_scores
 from bayesgmm.core.weights import Dirichlet
@@ -170,8 +171,9 @@ def own_labelling(prior: Mixture, posterior: Mixture, x, weight, n_draws: int, s
     """Estimate the evidence around one fit, relabelled copies left aside: for every law of the weights and any number of components.
 
     Where components overlap so much that a draw may be a relabelled one, leaving the copies aside makes k-hat larger. Weights by sticks:
-    of the sticks in the order of the fit, rows in the components of the fit only, as its bound is.
+    in the order of the fit, rows in its components only, as in its bound, and the concentration at its mean under the fit.
     """
+    prior = Mixture(at_mean_concentration(prior.weights, posterior.weights), prior.components)
     chart = chart_of(posterior)
     root, dof = student_around(chart, surroundings(prior, chart, x, weight)[1])
     rng, size = np.random.default_rng(seed), len(root)

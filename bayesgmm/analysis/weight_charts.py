@@ -156,3 +156,10 @@ CHARTS = {Dirichlet: _ratios, StickBreaking: _sticks}
 def weight_chart(law: Dirichlet | StickBreaking) -> Ratios | Sticks:
     """The coordinates that belong to the weights of a fit."""
     return CHARTS[type(law)](law)
+
+
+def at_mean_concentration(prior: Dirichlet | StickBreaking, posterior: Dirichlet | StickBreaking) -> Dirichlet | StickBreaking:
+    """The prior of the weights, with a concentration that is learned fixed at its mean under the fit."""
+    if not getattr(prior, "learn", False):
+        return prior
+    return StickBreaking.prior(prior.n_components, float(posterior.shape / posterior.rate))  # type: ignore[union-attr]

@@ -313,14 +313,10 @@ class StickBreaking:
         return PointSticks(broken * jnp.exp(self._before(log_rest)), broken)
 
     def log_density(self, point):
-        """Log density of the sticks ``point.broken`` under Beta(1, concentration), a Gamma hyperprior integrated out."""
-        left = self._masked(safe_log(1 - point.broken))
-        if self.learn:
-            shape, total = self.shape + self.alive().sum(), left.sum()
-            laws = self.shape * jnp.log(self.rate) - gammaln(self.shape) + gammaln(shape)
-            return laws - shape * jnp.log(self.rate - total) - total
+        """Log density of the sticks ``point.broken`` under Beta(1, concentration)."""
         gamma = self.shape / self.rate
-        return self._masked(jnp.log(gamma) + jnp.where(gamma == 1, 0, (gamma - 1) * left)).sum()
+        rest = jnp.where(gamma == 1, 0, (gamma - 1) * safe_log(1 - point.broken))
+        return self._masked(jnp.log(gamma) + rest).sum()
 
     def without(self, k):
         return replace(self, alpha=jnp.asarray(self.alpha).at[k].set(0))
