@@ -13,6 +13,7 @@ Cov(W_jj, ln T_jj) = 1, Cov(W_ij, T_ij) = E T_ii for i > j, and Cov(T^T u, u) = 
 from __future__ import annotations
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +25,30 @@ LEAST = 0.005
 """Smallest eigenvalue of M that counts in full: no direction is drawn with a variance of more than 200 times the fit's."""
 
 
-def covariance_root(chart: Chart, x, weight) -> tuple[np.ndarray, float]:
-    """The symmetric root (P, P) of the covariance, and the share of an error that one plain pass leaves.
+class Spread(NamedTuple):
+    """A covariance close to the identity, I + Q diag(values) Q^T, with orthonormal columns Q.
+
+    Attributes
+    ----------
+    vectors : ndarray, shape (P, R)
+    values : ndarray, shape (R,)
+    """
+
+    vectors: np.ndarray
+    values: np.ndarray
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """Standard deviations (P,)."""
+        return np.sqrt(1 + self.vectors**2 @ self.values)
+
+    def draw(self, noise: np.ndarray) -> np.ndarray:
+        """Numbers (S, P) with this covariance from standard Gaussian ones, by its symmetric root."""
+        return noise + (noise @ self.vectors * (np.sqrt(1 + self.values) - 1)) @ self.vectors.T
+
+
+def spread_of(chart: Chart, x, weight) -> tuple[Spread, float]:
+    """The covariance (P, P) of linear response, and the share of an error that one plain pass leaves.
 
     Parameters
     ----------
@@ -35,9 +58,9 @@ def covariance_root(chart: Chart, x, weight) -> tuple[np.ndarray, float]:
     weight : Array, shape (N,)
     """
     values, vectors = eigen(chart.posterior, x, weight)
-    away = with_coefficients(chart) @ vectors
-    covariance = np.eye(len(away)) + (away * (1 / np.maximum(values, LEAST) - 1)) @ away.T
-    return symmetric_root(covariance), float(np.clip(1 - values[0], 0, 1))
+    axes, upper = np.linalg.qr(with_coefficients(chart) @ vectors)
+    more, turned = np.linalg.eigh((upper * (1 / np.maximum(values, LEAST) - 1)) @ upper.T)
+    return Spread(axes @ turned, np.maximum(more, -1)), float(np.clip(1 - values[0], 0, 1))
 
 
 def symmetric_root(covariance: np.ndarray) -> np.ndarray:
@@ -46,8 +69,11 @@ def symmetric_root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
-def with_coefficients(chart: Chart) -> np.ndarray:
-    """Covariance B (P, C) of the coordinates with the standardised coefficients, in the order (component; constant, columns, products)."""
+def with_coefficients(chart: Chart):
+    """Covariance B (P, C) of the coordinates with the standardised coefficients, in the order (component; constant, columns, products).
+
+    For components with matrices of their own it is sparse, a scipy matrix.
+    """
     return _shared(chart) if chart.posterior.tied else _own(chart)
 
 
@@ -68,29 +94,35 @@ def _places(chart: Chart) -> tuple[slice, slice, slice, slice]:
     return first, second, third, fourth
 
 
-def _own(chart: Chart) -> np.ndarray:
+def _own(chart: Chart):
     """B for components with matrices of their own."""
+    from scipy.sparse import csr_array
+
     posterior: Mixture = chart.posterior
     law, structure = posterior.components, posterior.structure
     k, d = law.mean.shape
-    squares = np.asarray(structure.coefficients(structure.identity(d)) > 0)
+    squares = np.flatnonzero(np.asarray(structure.coefficients(structure.identity(d)) > 0))
+    n_products = structure.n_parameters(d)
     width, dof, means = np.asarray(chart.width), np.asarray(law.dof), _mean_diagonals(chart)
-    size, copies, length = 1 + d + len(squares), structure.blocks(d).copies, width.shape[1]
+    size, copies, length = 1 + d + n_products, structure.blocks(d).copies, width.shape[1]
     shares, u, logs, below = _places(chart)
-    by_component = np.zeros((logs.stop + below.stop - below.start, k, size))
-    constants = np.zeros((len(by_component), k))
+    entries, constants = [], np.zeros((max(logs.stop, below.stop), k))
     constants[shares] = chart.weights.log_covariance()
     for c in range(k):
-        by_component[u.start + c * d + np.arange(d), c, 1 + np.arange(d)] = means[c] / np.sqrt(dof[c])
+        first = c * size + 1
+        entries.append((u.start + c * d + np.arange(d), first + np.arange(d), means[c] / np.sqrt(dof[c])))
         place = logs.start + c * length + np.arange(length)
-        by_component[place, c, 1 + d + np.flatnonzero(squares)] = -1 / (np.sqrt(2 * dof[c]) * width[c])
+        entries.append((place, first + d + squares, -1 / (np.sqrt(2 * dof[c]) * width[c])))
         constants[place, c] = copies * (width[c] - 1 / (2 * dof[c] * width[c]))
         if structure.rank == 2:
             rows = np.tril_indices(d, -1)[0]
             place = below.start + c * len(rows) + np.arange(len(rows))
-            by_component[place, c, 1 + d + _product_places(structure, d)] = -means[c][rows] / np.sqrt(dof[c])
-    by_component[:, :, 0] = np.linalg.solve(own_root(posterior), constants.T).T
-    return by_component.reshape(len(constants), -1)
+            entries.append((place, first + d + _product_places(structure, d), -means[c][rows] / np.sqrt(dof[c])))
+    found = np.linalg.solve(own_root(posterior), constants.T).T
+    rows, columns = np.nonzero(found)
+    entries.append((rows, columns * size, found[rows, columns]))
+    rows, columns, values = (np.concatenate([np.broadcast_to(e[i], e[0].shape) for e in entries]) for i in range(3))
+    return csr_array((values, (rows, columns)), shape=(len(constants), k * size))
 
 
 def _product_places(structure, d: int) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesgmm.analysis import importance
 from bayesgmm.analysis.alignment import confusions, permutations
-from bayesgmm.analysis.coordinate_response import covariance_root
+from bayesgmm.analysis.coordinate_response import spread_of
 from bayesgmm.analysis.importance import BATCH
 from bayesgmm.analysis.mixing import effective_size, r_hat
 from bayesgmm.analysis.pareto import smoothed
@@ -70,10 +70,10 @@ def linear_response(posterior: Mixture, x, weight, n: int, seed: int) -> Draws:
     noise = np.random.default_rng(seed).standard_normal((n, size))
     if posterior.n_components == 1:
         return Draws(points_at(chart, skewed(chart, noise)), None, {"contraction": 0.0})
-    root, contraction = covariance_root(chart, x, weight)
-    deviation = np.sqrt((root**2).sum(1))
-    z = noise @ (root / deviation[:, None]).T
-    return Draws(points_at(chart, deviation * skewed(chart, z)), None, {"contraction": contraction})
+    spread, contraction = spread_of(chart, x, weight)
+    deviations = spread.deviations
+    z = deviations * skewed(chart, spread.draw(noise) / deviations)
+    return Draws(points_at(chart, z), None, {"contraction": contraction})
 
 
 def sampled_importance(prior: Mixture, posteriors: list[Mixture], x, weight, pivot: np.ndarray, n: int, seed: int) -> Draws:

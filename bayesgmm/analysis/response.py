@@ -25,7 +25,13 @@ from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import accumulate, scores, soft
 
 MOST = 3000
-"""Coefficients up to which the eigenvalues are computed."""
+"""Coefficients up to which the evidence is corrected."""
+
+DENSE = 1500
+"""Coefficients up to which draws use all eigenvectors."""
+
+BLOCK, STEPS = 100, 8
+"""Vectors and passes of `leading`: standard deviations to 0.2 % with 3,500 coefficients and a contraction of 0.93."""
 
 SLOW = 0.97
 """Contraction above which a Gaussian around the fit is a poor description: docs/explanation/uncertainty.md."""
@@ -136,7 +142,9 @@ def eigenvalues(posterior: Mixture, x, weight, chunk_size: int = CHUNK) -> np.nd
 
 
 def eigen(posterior: Mixture, x, weight) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (C,) and eigenvectors (C, C) of `response_matrix`."""
+    """Eigenvalues (C,) and eigenvectors (C, C) of `response_matrix`; of a large one those that differ from 1."""
+    if n_coefficients(posterior) > DENSE:
+        return leading(posterior, x, weight)
     values, vectors = np.linalg.eigh(np.asarray(response_matrix(posterior, x, weight)))
     return values, vectors
 
@@ -171,11 +179,72 @@ def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
         return _information(features(posterior, rows), resp, weights)
 
     information = jnp.asarray(accumulate(one, x, weight, chunk_size))
-    if posterior.tied:
-        scale = _shared_root(posterior, _inner(posterior)[1])
-        scaled = scale.T @ information @ scale
-    else:
-        constants, root = jnp.arange(k) * (len(information) // k), _own_root(posterior)
-        half = information.at[constants].set(root.T @ information[constants])
-        scaled = half.at[:, constants].set(half[:, constants] @ root)
-    return jnp.eye(len(scaled)) - scaled
+    scale = _scale(posterior)
+    half = _scaled(scale, posterior.tied, information, k)
+    return jnp.eye(len(half)) - _scaled(scale, posterior.tied, half.T, k)
+
+
+def _scale(posterior: Mixture):
+    """Root of the covariance of all coefficients (tied), or of the constants, the others being standard already."""
+    return _shared_root(posterior, _inner(posterior)[1]) if posterior.tied else _own_root(posterior)
+
+
+def _scaled(scale, tied: bool, columns, k: int):
+    """The transposed root of the covariance of the coefficients times columns (C, R)."""
+    if tied:
+        return scale.T @ columns
+    constants = jnp.arange(k) * (len(columns) // k)
+    return columns.at[constants].set(scale.T @ columns[constants])
+
+
+def _unscaled(scale, tied: bool, columns, k: int):
+    """The root of the covariance of the coefficients times columns (C, R)."""
+    return _scaled(scale.T, tied, columns, k)
+
+
+@jit
+def _hidden(posterior: Mixture, scale, vectors, x, weight):
+    """What the labels hide, I less `response_matrix`, times vectors (C, R), without forming a matrix of C x C."""
+    structure, natural, k = posterior.structure, posterior.natural(), posterior.n_components
+    columns = _unscaled(scale, posterior.tied, vectors, k)
+    shaped = columns.reshape(k, -1, columns.shape[1])
+
+    def one(rows, weights):
+        resp = soft(scores(structure, natural, rows, structure.moments(rows)))[1]
+        own = jnp.broadcast_to(features(posterior, rows), (len(rows), k, shaped.shape[1]))
+        moved = jnp.einsum("nkq,kqr->nkr", own, shaped)
+        away = resp[:, :, None] * (moved - jnp.einsum("nk,nkr->nr", resp, moved)[:, None]) * weights[:, None, None]
+        return jnp.einsum("nkq,nkr->kqr", own, away)
+
+    found = jnp.asarray(accumulate(one, x, weight, CHUNK))
+    return _scaled(scale, posterior.tied, found.reshape(columns.shape), k)
+
+
+@jit
+def _scale_of(posterior: Mixture):
+    return _scale(posterior)
+
+
+def leading(posterior: Mixture, x, weight) -> tuple[np.ndarray, np.ndarray]:
+    """Most of the eigenvalues (R,) of `response_matrix` that differ from 1, the smallest first, and eigenvectors (C, R).
+
+    By a block Lanczos method: the answers of I less that matrix to random vectors, to these answers, and so on, made orthogonal; on what
+    they span the matrix is small. Each of `STEPS` steps is one pass over the rows for `BLOCK` vectors, where a library's method would take
+    a pass for each vector.
+
+    References
+    ----------
+    Golub & Underwood (1977), The block Lanczos method for computing eigenvalues, in: Mathematical Software III.
+    """
+    scale, size = _scale_of(posterior), posterior.n_components * features(posterior, x[:1]).shape[2]
+    answer = np.random.default_rng(0).standard_normal((size, BLOCK))
+    basis, answers = np.zeros((size, 0)), []
+    for _ in range(min(STEPS, size // BLOCK)):
+        for _ in range(2):
+            answer = answer - basis @ (basis.T @ answer)
+        fresh = np.linalg.qr(answer)[0]
+        answer = np.asarray(_hidden(posterior, scale, jnp.asarray(fresh), x, weight))
+        basis, answers = np.concatenate([basis, fresh], 1), [*answers, answer]
+    small = basis.T @ np.concatenate(answers, 1)
+    values, turned = np.linalg.eigh(np.eye(len(small)) - (small + small.T) / 2)
+    return values, basis @ turned

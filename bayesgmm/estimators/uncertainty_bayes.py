@@ -12,7 +12,7 @@ from bayesgmm.analysis import draws as ways
 from bayesgmm.analysis.draws import Draws
 from bayesgmm.analysis.importance import TRUSTED, check_exchangeable
 from bayesgmm.analysis.pareto import FEWEST
-from bayesgmm.analysis.response import MOST, SLOW, n_coefficients
+from bayesgmm.analysis.response import SLOW
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64
@@ -57,12 +57,6 @@ def uncertainty(
 
 
 def _linear_response(posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
-    size = n_coefficients(posterior)
-    if posterior.n_components > 1 and size > MOST:
-        raise ValueError(
-            f"Linear response decomposes a matrix of the size of the free parameters: about {size}, more than {MOST}. Use "
-            'method="gibbs" or "mean_field", or a simpler covariance_type.'
-        )
     found = ways.linear_response(posterior, y, weight, n, seed)
     if found.facts["contraction"] > SLOW:
         _warn(
