@@ -49,8 +49,18 @@ def unflat(vector, like: Stats, structure) -> Stats:
     return Stats(like.log_norm, vector[:n], vector[n : n + sums].reshape(like.sums.shape), scatter.reshape(like.scatter.shape))
 
 
+CASES = [*bayesian_cases(("asymmetric",)), *bayesian_cases(("sticks",))[:1]]
+KEPT = {"full-free-sticks", "full-tied-asymmetric", "diag-free-asymmetric", "spherical-tied-asymmetric"}
+"""Every structure, both laws of weights, components with matrices of their own and with one in common; the others are slow cases."""
+
+
+def marked(case: Case):
+    kept = f"{case.structure}-{'tied' if case.tied else 'free'}-{case.weights}" in KEPT
+    return pytest.param(case, id=case.name, marks=() if kept else pytest.mark.slow)
+
+
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("case", [*bayesian_cases(("asymmetric",)), *bayesian_cases(("sticks",))[:1]], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", map(marked, CASES))
 def test_eigenvalues_are_those_of_the_pass(case: Case):
     """One less the eigenvalues of the derivative of T -> G(T), by automatic differentiation, 0 wherever it does nothing."""
     x, prior = groups(), case.prior(K, D)
@@ -59,6 +69,7 @@ def test_eigenvalues_are_those_of_the_pass(case: Case):
     structure = prior.structure
     at = collect(q, jnp.asarray(x), WEIGHT)
 
+    @jax.jit
     def one_pass(vector):
         return flat(collect(prior.posterior(unflat(vector, at, structure)), jnp.asarray(x), WEIGHT), structure)
 
@@ -89,7 +100,7 @@ def test_parts_add_up_and_overlap_costs_the_bound():
     """The farther two groups are apart, the less is missing; units and repeated rows make no difference."""
     parts = []
     for separation in (3.5, 5.0, 12.0):
-        x = groups(separation)[np.arange(N) % 3 < 2]
+        x = groups(separation, 90)[np.arange(90) % 3 < 2]
         evidence = bg.BayesianGaussianMixture(**SETTINGS).fit(x).log_evidence(x)
         np.testing.assert_allclose(evidence.total, evidence.elbo + evidence.multiplicity + evidence.response, rtol=1e-14)
         parts.append(evidence.response)

@@ -106,8 +106,8 @@ def test_one_group_is_not_split():
 
 def test_weights_are_repeated_rows():
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(60, 2)) + np.repeat([[0, 0], [6, 0]], 30, 0)
-    weight = np.tile([0, 1, 2, 3], 15)
+    x = rng.normal(size=(112, 2)) + np.repeat([[0, 0], [6, 0]], 56, 0)
+    weight = np.resize(np.arange(6), 112)
     a = bg.select(x, range(1, 4), "full", sample_weight=weight, verbose=False).table
     b = bg.select(np.repeat(x, weight, 0), range(1, 4), "full", verbose=False).table
     for name in ("evidence", "bic", "icl"):

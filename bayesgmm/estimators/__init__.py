@@ -9,6 +9,7 @@ from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bootstrap import BootstrapLRT, bootstrap_lrt
 from bayesgmm.estimators.combining import Combination, combine
+from bayesgmm.estimators.diagnosis import Diagnosis
 from bayesgmm.estimators.evidence import OptimaEvidence, evidence_over_optima, importance_evidence
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
@@ -37,6 +38,7 @@ __all__ = [
     "BayesianGaussianMixture",
     "BootstrapLRT",
     "Combination",
+    "Diagnosis",
     "FitError",
     "FitWarning",
     "GaussianMixture",

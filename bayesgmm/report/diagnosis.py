@@ -169,10 +169,11 @@ def clusters(found: Any) -> Check | None:
     p = found.one_mode[i, j]
     pairs = [f"{i[n] + 1} and {j[n] + 1} (probability {p[n]:.2f})" for n in np.argsort(-p, kind="stable") if p[n] >= LIKELY]
     top = int(p.argmax())
-    said = [f"Probability that two components have a single mode together: at most {p[top]:.2f} ({i[top] + 1} and {j[top] + 1})."]
+    most = f"at most {p[top]:.2f} ({i[top] + 1} and {j[top] + 1})" if p[top] >= 0.005 else "below 0.01 for any two"
+    said = [f"Probability that two components have a single mode together: {most}."]
     if pairs:
         said = [f"Components with a single mode together, so one cluster in this sense: {listed(pairs)}."]
-    if len(found.groups) < k:
+    if len(found.groups) < k and (pairs or found.shape.overlaps):
         groups = ", ".join(named(group) for group in found.groups)
         said.append(f"Combining by entropy up to the elbow would give {len(found.groups)} clusters: {groups} (bg.combine).")
     return Check("clusters", ATTENTION if pairs else FINE, " ".join([*said, overlaps(found.shape)]).strip())
@@ -191,10 +192,9 @@ def predicted(found: Any) -> Check:
         lie = "beside the components" if lower else "nearer to the centres than those of a Gaussian"
         said.append(f"The mean log density of the rows is {gap}: they lie {lie}.")
     if checked.outlier_p <= LEVEL:
-        rows = [str(int(row)) for row in checked.outliers]
-        said.append(
-            f"Less likely than any row of nearly all data sets drawn from the fit (p = {checked.outlier_p:.3f}): row {listed(rows)}."
-        )
+        many, rows = len(checked.outliers) > 1, listed([str(int(row)) for row in checked.outliers])
+        which = f"Row{'s' * many} {rows} {'are' if many else 'is'}"
+        said.append(f"{which} less likely than any row of nearly all data sets drawn from the fit (p = {checked.outlier_p:.3f}).")
     if said:
         return Check("prediction", ATTENTION, " ".join(said))
     worst = int(checked.column_p.argmin())
