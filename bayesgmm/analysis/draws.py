@@ -7,6 +7,7 @@ draws of a wider Student t, weighted by likelihood times prior, and drawn again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -98,16 +99,18 @@ def sampled_importance(prior: Mixture, posteriors: list[Mixture], x, weight, piv
     return Draws(points, None, facts)
 
 
-def gibbs(prior: Mixture, resp: np.ndarray, x, n: int, seed: int, n_chains: int, n_burn: int, thin: int) -> Draws:
+def gibbs(
+    prior: Mixture, resp: np.ndarray, x, n: int, seed: int, n_chains: int, n_burn: int, thin: int, notify: Callable[[int], None]
+) -> Draws:
     """Several Markov chains from labels drawn from responsibilities (N, K); draws follow chain by chain.
 
-    Labels are matched to the most probable ones; ``facts`` has r-hat and the effective number of draws, the worst of all weights,
-    means and the log-likelihood.
+    Labels are matched to the most probable ones; ``notify`` is told how many draws of each chain there are; ``facts`` has r-hat and the
+    effective number of draws, the worst of all weights, means and the log-likelihood.
     """
     rng, k = np.random.default_rng(seed), prior.n_components
     starts = (rng.random((n_chains, len(resp), 1)) > np.cumsum(resp, 1)[None]).sum(2).clip(max=k - 1)
     keys = jax.random.split(jax.random.key(seed), n_chains)
-    found = sampler.chains(prior, x, jnp.asarray(starts), keys, n_burn, thin, n_draws=-(-n // n_chains))
+    found = sampler.chains(prior, x, jnp.asarray(starts), keys, n_burn, thin, n_draws=-(-n // n_chains), notify=notify)
     flat = lambda a: np.asarray(a).reshape(-1, *a.shape[2:])  # noqa: E731
     points = _normalised(_known(np.exp(flat(found.log_weights)), flat(found.mean), flat(found.covariance), prior.structure))
     points, labels = aligned(points, flat(found.labels), resp.argmax(1), np.ones(len(resp)))

@@ -258,6 +258,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         n_chains: int = 4,
         n_burn: int = 500,
         thin: int = 10,
+        verbose: bool | None = None,
     ) -> Uncertainty:
         """Draw parameters from the posterior, to say how sure the fit is of weights, means, covariances, rows and clusters.
 
@@ -276,6 +277,8 @@ class BayesianGaussianMixture(MixtureEstimator):
             Weights of the rows in that fit.
         n_chains, n_burn, thin : int
             Gibbs: chains, sweeps before the first draw of each, and sweeps from one draw to the next.
+        verbose : bool, optional
+            Gibbs: tell how many draws there are; None does on a terminal or in a notebook.
 
         Returns
         -------
@@ -298,7 +301,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         Giordano, Broderick & Jordan (2015), NIPS; Vehtari et al. (2024), JMLR 25(72); Ishwaran & James (2001), JASA 96.
         """
         chains = {"n_chains": n_chains, "n_burn": n_burn, "thin": thin}
-        return uncertainty(self, X, sample_weight, method, n_draws, random_state, chains)
+        return uncertainty(self, X, sample_weight, method, n_draws, random_state, chains, verbose)
 
     def sensitivity(self, X: Any, *, sample_weight: Any = None, refits: bool = True, verbose: bool | None = None) -> Sensitivity:
         """Say how the fit depends on its prior: would another one have said otherwise?

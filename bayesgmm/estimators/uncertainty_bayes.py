@@ -21,6 +21,7 @@ from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.cells import responsibilities
 from bayesgmm.inference.compiling import jit
+from bayesgmm.progress import Progress
 from bayesgmm.validation import check_number, check_option, check_seed
 
 METHODS = ("mean_field", "linear_response", "importance", "gibbs")
@@ -34,7 +35,7 @@ FEWEST_OF_CHAIN = 8
 
 @in_float64
 def uncertainty(
-    model: Any, X: Any, sample_weight: Any, method: str, n_draws: int, random_state: Any, chains: dict[str, int]
+    model: Any, X: Any, sample_weight: Any, method: str, n_draws: int, random_state: Any, chains: dict[str, int], verbose: bool | None
 ) -> Uncertainty:
     """See `BayesianGaussianMixture.uncertainty`; ``chains`` holds ``n_chains``, ``n_burn`` and ``thin``."""
     model._check_fitted()
@@ -52,7 +53,8 @@ def uncertainty(
         check_exchangeable(model.prior_)
         found = ways.sampled_importance(prior, [posterior], y, weight, np.asarray(responsibilities(posterior, y)).argmax(1), n, seed)
     else:
-        found = _gibbs(prior, posterior, y, weight, n, seed, chains)
+        with Progress(verbose) as told:
+            found = _gibbs(prior, posterior, y, weight, n, seed, chains, told)
     return published(model, found, read_rows(model, X), np.asarray(y), method, seed, weight)
 
 
@@ -66,14 +68,17 @@ def _linear_response(posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
     return found
 
 
-def _gibbs(prior: Mixture, posterior: Mixture, y, weight, n: int, seed: int, chains: dict[str, int]) -> Draws:
+def _gibbs(prior: Mixture, posterior: Mixture, y, weight, n: int, seed: int, chains: dict[str, int], told: Progress) -> Draws:
     if (weight != 1).any():
         raise ValueError('method="gibbs" draws a label for each row and cannot take weights; repeat rows instead, or use another method.')
     if -(-n // chains["n_chains"]) < FEWEST_OF_CHAIN:
         raise ValueError(
             f'method="gibbs" needs at least {FEWEST_OF_CHAIN} draws from each chain: n_draws={n}, n_chains={chains["n_chains"]}.'
         )
-    found = ways.gibbs(prior, np.asarray(responsibilities(posterior, y)), y, n, seed, **chains)
+    each = -(-n // chains["n_chains"])
+    told(f"gibbs: {chains['n_burn']} sweeps before the first draw ...")
+    resp = np.asarray(responsibilities(posterior, y))
+    found = ways.gibbs(prior, resp, y, n, seed, **chains, notify=lambda done: told(f"gibbs: {done} of {each} draws of each chain"))
     if found.facts["r_hat"] > UNMIXED:
         _warn(
             f"The chains do not agree (r-hat {found.facts['r_hat']:.3f}, above {UNMIXED}): they may not have explored the posterior. Raise "

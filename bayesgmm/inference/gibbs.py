@@ -9,6 +9,7 @@ exchange of two sticks' components; Escobar & West (1995), JASA 90, for the conc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -21,6 +22,9 @@ from bayesgmm.core.statistics import Stats
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import from_labels, scores
+
+BLOCK = 50
+"""Draws of a chain made by one call of the compiled program."""
 
 
 class Chains(NamedTuple):
@@ -102,8 +106,43 @@ def _sweep(prior: Mixture, x, state: _State, key) -> tuple[_State, tuple]:
     return _State(stats, labels, concentration), (log_weights, components.mean, components.covariance, logsumexp(values, axis=1).sum())
 
 
-@jit(static_argnames=("n_draws",))
-def chains(prior: Mixture, x, labels, keys, n_burn, thin, *, n_draws: int) -> Chains:
+def _swept(prior: Mixture, x, state: _State, key, n_sweeps) -> tuple[_State, tuple]:
+    """Several sweeps, and what the last one saw."""
+    seen = jax.eval_shape(lambda: _sweep(prior, x, state, key)[1])
+    blank = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), seen)
+    return jax.lax.fori_loop(0, n_sweeps, lambda i, s: _sweep(prior, x, s[0], jax.random.fold_in(key, i)), (state, blank))
+
+
+@jit
+def _burnt(prior: Mixture, x, labels, keys, n_burn) -> _State:
+    """Chains (C, N) of labels after the sweeps that are not kept."""
+    sticks = isinstance(prior.weights, StickBreaking)
+    first = jnp.asarray(prior.weights.shape / prior.weights.rate if sticks else 0, x.dtype)
+    weight = jnp.ones(len(x), x.dtype)
+
+    def one(start, key):
+        stats = from_labels(prior.structure, prior.tied, x, start, prior.n_components, weight)
+        return _swept(prior, x, _State(stats, start, first), key, n_burn)[0]
+
+    return jax.vmap(one)(labels, keys)
+
+
+@jit
+def _block(prior: Mixture, x, states: _State, keys, thin) -> tuple[_State, Chains]:
+    """A draw of each chain for each of its keys (C, B), ``thin`` sweeps apart, and where the chains are then."""
+
+    def kept(state, key):
+        state, (log_weights, mean, covariance, log_likelihood) = _swept(prior, x, state, key, thin)
+        return state, Chains(log_weights, mean, covariance, state.labels, log_likelihood, state.concentration)
+
+    return jax.vmap(lambda state, some: jax.lax.scan(kept, state, some))(states, keys)
+
+
+def _nothing(done: int) -> None:
+    """Tell nobody."""
+
+
+def chains(prior: Mixture, x, labels, keys, n_burn, thin, *, n_draws: int, notify: Callable[[int], None] = _nothing) -> Chains:
     """Run several chains at once.
 
     Parameters
@@ -120,31 +159,23 @@ def chains(prior: Mixture, x, labels, keys, n_burn, thin, *, n_draws: int) -> Ch
     thin : int
         Sweeps from one draw to the next.
     n_draws : int
-        Draws kept of each chain; part of the compiled program.
+        Draws kept of each chain.
+    notify : callable
+        Told how many draws of each chain are there.
 
     Returns
     -------
     Chains
-        Labels of a draw are those drawn given its weights and components.
+        Labels of a draw are those drawn given its weights and components. They are drawn `BLOCK` at a time, so that one compiled program
+        serves any number of draws; the last block is cut.
     """
-    sticks = isinstance(prior.weights, StickBreaking)
-    first = prior.weights.shape / prior.weights.rate if sticks else jnp.zeros(())
-    weight = jnp.ones(len(x), x.dtype)
-
-    def one(start, key):
-        stats = from_labels(prior.structure, prior.tied, x, start, prior.n_components, weight)
-
-        def swept(state, key, n_sweeps):
-            seen = jax.eval_shape(lambda: _sweep(prior, x, state, key)[1])
-            blank = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), seen)
-            return jax.lax.fori_loop(0, n_sweeps, lambda i, s: _sweep(prior, x, s[0], jax.random.fold_in(key, i)), (state, blank))
-
-        def kept(state, key):
-            state, (log_weights, mean, covariance, log_likelihood) = swept(state, key, thin)
-            return state, (log_weights, mean, covariance, state.labels, log_likelihood, state.concentration)
-
-        burn_key, draw_key = jax.random.split(key)
-        state, _ = swept(_State(stats, start, jnp.asarray(first, x.dtype)), burn_key, n_burn)
-        return Chains(*jax.lax.scan(kept, state, jax.random.split(draw_key, n_draws))[1])
-
-    return jax.vmap(one)(jnp.asarray(labels), keys)
+    burn_key, draw_key = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    states = _burnt(prior, x, jnp.asarray(labels), burn_key, n_burn)
+    n_blocks = -(-n_draws // BLOCK)
+    some = jax.vmap(lambda key: jax.random.split(key, n_blocks * BLOCK))(draw_key)
+    parts = []
+    for i in range(n_blocks):
+        states, found = _block(prior, x, states, some[:, i * BLOCK : (i + 1) * BLOCK], thin)
+        parts.append(found)
+        notify(min((i + 1) * BLOCK, n_draws))
+    return jax.tree.map(lambda *blocks: jnp.concatenate(blocks, 1)[:, :n_draws], *parts)
