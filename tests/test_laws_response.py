@@ -60,7 +60,7 @@ def marked(case: Case):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("case", map(marked, CASES))
+@pytest.mark.parametrize("case", [marked(case) for case in CASES])
 def test_eigenvalues_are_those_of_the_pass(case: Case):
     """One less the eigenvalues of the derivative of T -> G(T), by automatic differentiation, 0 wherever it does nothing."""
     x, prior = groups(), case.prior(K, D)
