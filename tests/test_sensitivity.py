@@ -11,7 +11,7 @@ import pytest
 from registry import WEIGHTS, normal_wishart
 
 import bayesgmm as bg
-from bayesgmm.analysis.coordinate_response import covariance_root
+from bayesgmm.analysis.coordinate_response import spread_of
 from bayesgmm.analysis.sensitivity import HYPERPARAMETERS, Answers, changed, derivatives, pair_derivatives
 from bayesgmm.analysis.unconstrained import chart_of
 from bayesgmm.core.mixture import Mixture
@@ -51,14 +51,14 @@ def test_derivatives_are_those_of_refits(structure, tied, law):
     prior = Mixture(WEIGHTS[law](K, np.array([0.5, 0.4, 0.3]), 0.5), normal_wishart(structure, tied, 2))
     start = prior.posterior(from_labels(prior.structure, tied, x, labels, K, weight))
     posterior = solved(prior, x, weight, start)
-    now, slopes = derivatives(prior, posterior, jnp.asarray(x), weight)
+    shifts = np.array([[0.7, -1.3]])
+    now, slopes = derivatives(prior, posterior, jnp.asarray(x), weight, shifts)
     step = 1e-3
-    for i in range(len(HYPERPARAMETERS)):
+    for i, change in enumerate([*np.eye(4, 6), np.append(np.zeros(4), shifts)]):
         ends = []
         for sign in (1, -1):
-            logs = np.eye(len(HYPERPARAMETERS))[i] * sign * step
-            tilted = changed(prior, logs)
-            ends.append(derivatives(tilted, solved(tilted, x, weight, posterior), jnp.asarray(x), weight)[0])
+            tilted = changed(prior, change * sign * step)
+            ends.append(derivatives(tilted, solved(tilted, x, weight, posterior), jnp.asarray(x), weight, shifts[:0])[0])
         for name, slope, high, low in zip(Answers._fields, slopes, *ends, strict=True):
             expected = (np.asarray(high) - np.asarray(low)) / (2 * step)
             np.testing.assert_allclose(np.asarray(slope)[i], expected, atol=1e-4 * np.abs(expected).max() + 2e-7, err_msg=name)
@@ -86,7 +86,8 @@ def test_linear_response_is_the_derivative_by_concentrations():
     np.testing.assert_allclose(covariance, covariance.T, atol=1e-6)
     ratios = np.array([[1, 0, -1], [0, 1, -1]])
     chart = chart_of(posterior)
-    root, contraction = covariance_root(chart, jnp.asarray(x), weight)
+    spread, contraction = spread_of(chart, jnp.asarray(x), weight)
+    root = spread.draw(np.eye(len(spread.vectors)))
     drawn = np.asarray(chart.weights.root) @ (root @ root.T)[:2, :2] @ np.asarray(chart.weights.root).T
     assert contraction > 0.5
     np.testing.assert_allclose(drawn, ratios @ covariance @ ratios.T, rtol=1e-3)
@@ -94,7 +95,8 @@ def test_linear_response_is_the_derivative_by_concentrations():
 
 def test_a_prior_is_changed_by_factors():
     prior = Mixture(WEIGHTS["sticks_gamma"](K, np.array([0.5, 0.4, 0.3]), 0.5), normal_wishart("full", False, 2))
-    twice = changed(prior, np.log([2.0, 3.0, 4.0, 5.0]))
+    twice = changed(prior, np.append(np.log([2.0, 3.0, 4.0, 5.0]), [1.0, -2.0]))
+    np.testing.assert_allclose(twice.components.mean - prior.components.mean, [[1, -2]] * len(prior.components.mean), atol=1e-12)
     assert float(twice.weights.shape / twice.weights.rate) == pytest.approx(2 * float(prior.weights.shape / prior.weights.rate))
     np.testing.assert_allclose(twice.components.dof - 1, 4 * (prior.components.dof - 1))
     np.testing.assert_allclose(twice.components.scale, 5 * prior.components.scale)
@@ -129,13 +131,18 @@ def test_the_answer_is_in_the_units_of_the_data(model):
     np.testing.assert_allclose(priors[7].scale, 2 * own.scale)
     rates = [float(each.model.prior_.weights.shape / each.model.prior_.weights.rate) for each in found.refits[:2]]
     assert rates == pytest.approx([0.5, 2.0])
+    mean = np.asarray(fitted.prior_.components.mean[0]) + step * np.eye(2)[1] * x[:, 1].std()
+    other = bg.BayesianGaussianMixture(**fitted.get_params()).set_params(mean_prior=mean).fit(x)
+    moved = (other.means_ - fitted.means_) / step
+    np.testing.assert_allclose(found.derivatives["means"][5], moved, atol=5e-3 * np.abs(moved).max())
+    assert found.hyperparameters[5] == "mean_prior[x1]" and "mean_prior  " in str(found)
     assert "2 components by prune=False" in str(found) and "covariance_prior" in str(found)
 
 
 def test_pairs_and_mistakes(model):
     fitted, x = model
     found = fitted.sensitivity(x, refits=False)
-    assert found.refits == () and found.co_clustering([3]).shape == (4, 1, len(x))
+    assert found.refits == () and found.co_clustering([3]).shape == (6, 1, len(x))
     with pytest.raises(ValueError, match="rows must be whole numbers"):
         found.co_clustering([len(x)])
     with pytest.raises(ValueError, match="must be those of the fit"):

@@ -37,9 +37,6 @@ HYPERPARAMETERS = ("weight_concentration_prior", "mean_precision_prior", "degree
 """What can be changed, each by a factor: the mean concentration, pseudo-rows, degrees of freedom beyond the least, and scale."""
 
 
-STILL = np.zeros(len(HYPERPARAMETERS))
-
-
 class Answers(NamedTuple):
     """What a fit says, or its derivative.
 
@@ -63,9 +60,10 @@ class Answers(NamedTuple):
     resp: Any
 
 
-def changed(prior: Mixture, logs) -> Mixture:
-    """The prior with each of `HYPERPARAMETERS` multiplied by the exponential of one of ``logs`` (4,)."""
-    concentration, mean_precision, dof, scale = jnp.exp(jnp.asarray(logs))
+def changed(prior: Mixture, change) -> Mixture:
+    """The prior with each of `HYPERPARAMETERS` times the exponential of one of ``change[:4]``, and ``change[4:]`` added to its mean."""
+    change = jnp.asarray(change)
+    concentration, mean_precision, dof, scale = jnp.exp(change[:4])
     weights, law = prior.weights, prior.components
     if isinstance(weights, StickBreaking):
         weights = dataclasses.replace(weights, rate=weights.rate / concentration, beta=weights.beta * concentration)
@@ -73,18 +71,22 @@ def changed(prior: Mixture, logs) -> Mixture:
         weights = dataclasses.replace(weights, concentration=weights.concentration * concentration)
     least = law.structure.blocks(law.n_features).size - 1
     law = dataclasses.replace(
-        law, mean_precision=law.mean_precision * mean_precision, dof=least + (law.dof - least) * dof, scale=law.scale * scale
+        law,
+        mean=law.mean + change[4:],
+        mean_precision=law.mean_precision * mean_precision,
+        dof=least + (law.dof - least) * dof,
+        scale=law.scale * scale,
     )
     return Mixture(weights, law)
 
 
-def _pass(prior: Mixture, stats: Stats, logs, x, weight) -> Stats:
+def _pass(prior: Mixture, stats: Stats, change, x, weight) -> Stats:
     """Statistics of the rows under the posterior of a changed prior; the normaliser, on which nothing depends, is left out."""
-    return collect(changed(prior, logs).posterior(stats), x, weight)._replace(log_norm=jnp.zeros(()))
+    return collect(changed(prior, change).posterior(stats), x, weight)._replace(log_norm=jnp.zeros(()))
 
 
-def _answers(prior: Mixture, stats: Stats, logs, x, weight) -> Answers:
-    tilted = changed(prior, logs)
+def _answers(prior: Mixture, stats: Stats, change, x, weight) -> Answers:
+    tilted = changed(prior, change)
     posterior = tilted.posterior(stats)
     resp = responsibilities(posterior, x)
     empty = jnp.exp((jnp.log1p(-jnp.minimum(resp, 1 - 1e-12)) * weight[:, None]).sum(0))
@@ -102,24 +104,26 @@ def _fixed(posterior: Mixture, x, weight) -> Stats:
 def _carried(prior: Mixture, stats: Stats, flat, x, weight):
     """Derivative of the pass along statistics, both as vectors."""
     start, shaped = jax.flatten_util.ravel_pytree(stats)
-    return jax.jvp(lambda a: jax.flatten_util.ravel_pytree(_pass(prior, shaped(a), STILL, x, weight))[0], (start,), (flat,))[1]
+    still = jnp.zeros(len(HYPERPARAMETERS) + x.shape[1])
+    return jax.jvp(lambda a: jax.flatten_util.ravel_pytree(_pass(prior, shaped(a), still, x, weight))[0], (start,), (flat,))[1]
 
 
 @jit
 def _pushed(prior: Mixture, stats: Stats, along, x, weight):
-    """Derivative of the pass along logs of hyperparameters (4,), as a vector."""
-    return jax.flatten_util.ravel_pytree(jax.jvp(lambda logs: _pass(prior, stats, logs, x, weight), (STILL,), (along,))[1])[0]
+    """Derivative of the pass along a change of the prior (4 + D,), as a vector."""
+    moved = jax.jvp(lambda change: _pass(prior, stats, change, x, weight), (jnp.zeros_like(along),), (along,))[1]
+    return jax.flatten_util.ravel_pytree(moved)[0]
 
 
 @jit
 def _followed(prior: Mixture, stats: Stats, flat, along, x, weight) -> tuple[Answers, Answers]:
-    """What a fit says, and its derivative along statistics and hyperparameters."""
+    """What a fit says, and its derivative along statistics and a change of the prior."""
     moved = jax.flatten_util.ravel_pytree(stats)[1](flat)
-    return jax.jvp(lambda s, logs: _answers(prior, s, logs, x, weight), (stats, STILL), (moved, along))
+    return jax.jvp(lambda s, change: _answers(prior, s, change, x, weight), (stats, jnp.zeros_like(along)), (moved, along))
 
 
-def derivatives(prior: Mixture, posterior: Mixture, x, weight) -> tuple[Answers, Answers]:
-    """What a fit says, and its derivatives by the log of each hyperparameter (leading axis 4); numpy arrays.
+def derivatives(prior: Mixture, posterior: Mixture, x, weight, shifts: np.ndarray) -> tuple[Answers, Answers]:
+    """What a fit says, and its derivatives by the log of each hyperparameter and along shifts of the prior mean (leading axis 4 + S).
 
     Parameters
     ----------
@@ -127,6 +131,7 @@ def derivatives(prior: Mixture, posterior: Mixture, x, weight) -> tuple[Answers,
         A converged fit, in the coordinates of the rows.
     x : Array, shape (N, D)
     weight : Array, shape (N,)
+    shifts : array, shape (S, D)
 
     Raises
     ------
@@ -136,7 +141,8 @@ def derivatives(prior: Mixture, posterior: Mixture, x, weight) -> tuple[Answers,
     from scipy.sparse.linalg import LinearOperator, gmres
 
     stats, found = _fixed(posterior, x, weight), []
-    for along in jnp.eye(len(HYPERPARAMETERS)):
+    logs = np.eye(len(HYPERPARAMETERS), len(HYPERPARAMETERS) + x.shape[1])
+    for along in jnp.asarray(np.concatenate([logs, np.pad(shifts, ((0, 0), (len(HYPERPARAMETERS), 0)))])):
         right = np.asarray(_pushed(prior, stats, along, x, weight))
         rest = LinearOperator((len(right),) * 2, lambda v: v - np.asarray(_carried(prior, stats, jnp.asarray(v, float), x, weight)))
         moved, failed = gmres(rest, right, rtol=TOLERANCE, atol=0, restart=STEPS, maxiter=RESTARTS)
@@ -148,7 +154,7 @@ def derivatives(prior: Mixture, posterior: Mixture, x, weight) -> tuple[Answers,
 
 
 def pair_derivatives(resp: np.ndarray, slopes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Derivatives (4, M, N) of the probability that each of M rows is in one component with each of N, labels of rows being independent."""
+    """Derivatives (H, M, N) of the probability that each of M rows is in one component with each of N, labels of rows being independent."""
     found = np.einsum("hmk,nk->hmn", slopes[:, rows], resp) + np.einsum("mk,hnk->hmn", resp[rows], slopes)
     found[:, np.arange(len(rows)), rows] = 0
     return found

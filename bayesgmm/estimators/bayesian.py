@@ -320,7 +320,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         Returns
         -------
         Sensitivity
-            ``derivatives`` by the log of each hyperparameter, ``refits``, ``co_clustering(rows)``; ``print`` shows a table.
+            ``derivatives`` by the log of each hyperparameter and by the prior mean, ``refits``, ``co_clustering(rows)``; ``print`` shows
+            a table.
 
         Raises
         ------
@@ -340,6 +341,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         >>> model = bg.BayesianGaussianMixture(n_components=10, random_state=0).fit(x)
         >>> found = model.sensitivity(x, refits=False)
         >>> found.derivatives["weights"].shape
-        (4, 2)
+        (6, 2)
         """
         return sensitivity(self, X, sample_weight, refits, verbose)

@@ -45,17 +45,18 @@ class Refit(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """How a fit depends on its prior. Derivatives are by the natural log of each hyperparameter, in the order of ``hyperparameters``.
+    """How a fit depends on its prior. Derivatives are in the order of ``hyperparameters``, H of them.
 
     Attributes
     ----------
     hyperparameters : tuple of str
-        ``degrees_of_freedom_prior`` counts from the least possible value.
-    derivatives : dict of ndarray, leading axis 4
-        ``lower_bound`` (4,) in nats, ``n_clusters`` (4,) (of the expected number of components that have a row), ``weights`` (4, K),
-        ``means`` and ``standard_deviations`` (4, K, D) in units of the data, ``responsibilities`` (4, N, K).
+        Four by whose natural log derivatives are taken, ``degrees_of_freedom_prior`` counted from the least possible value; then
+        ``mean_prior[column]`` for each column, moved by a standard deviation of the data.
+    derivatives : dict of ndarray, leading axis H
+        ``lower_bound`` (H,) in nats, ``n_clusters`` (H,) (of the expected number of components that have a row), ``weights`` (H, K),
+        ``means`` and ``standard_deviations`` (H, K, D) in units of the data, ``responsibilities`` (H, N, K).
     refits : tuple of Refit
-        Each hyperparameter halved and doubled, with all starts of the original fit.
+        Each of the first four halved and doubled, with all starts of the original fit.
     labels : ndarray of int, shape (N,)
     responsibilities : ndarray, shape (N, K)
     deviations : ndarray, shape (K, D)
@@ -70,7 +71,7 @@ class Sensitivity:
     deviations: np.ndarray = dataclasses.field(repr=False)
 
     def co_clustering(self, rows: Any) -> np.ndarray:
-        """Derivatives (4, M, N) of the probability that each of M rows (counted from 0) is in one component with each of all N."""
+        """Derivatives (H, M, N) of the probability that each of M rows (counted from 0) is in one component with each of all N."""
         chosen = np.atleast_1d(np.asarray(rows))
         if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen >= len(self.labels)).any() or (chosen < 0).any():
             raise ValueError(f"rows must be whole numbers from 0 to {len(self.labels) - 1}; got {rows!r}.")
@@ -82,7 +83,7 @@ class Sensitivity:
 
 @jit
 def _moved(coordinates: Coordinates, means, covariances):
-    """Changes of means (4, K, D) and covariances in the user's units, the latter dense (4, K or 1, D, D)."""
+    """Changes of means (H, K, D) and covariances in the user's units, the latter dense (H, K or 1, D, D)."""
     structure, d = coordinates.structure, means.shape[-1]
     steps = jax.vmap(lambda m: structure.apply(coordinates.factor, m))(means)
     spread = jax.vmap(lambda c: structure.to_dense(structure.transform(coordinates.factor, c), d))(covariances)
@@ -96,7 +97,7 @@ def sensitivity(model: Any, X: Any, sample_weight: Any, refits: bool, verbose: b
     check_flag("refits", refits)
     prior, posterior, y, weight = rows_of_fit(model, X, sample_weight)
     try:
-        now, slopes = derivatives(prior, posterior, y, jnp.asarray(weight))
+        now, slopes = derivatives(prior, posterior, y, jnp.asarray(weight), _shifts(model._coordinates, y, weight))
     except ArithmeticError as error:
         raise FitError(f"The derivatives by the prior were not found ({error}): components can hardly be told apart.") from error
     steps, spread = (np.asarray(part) for part in _moved(model._coordinates, slopes.means, slopes.covariances))
@@ -110,7 +111,16 @@ def sensitivity(model: Any, X: Any, sample_weight: Any, refits: bool, verbose: b
         "responsibilities": slopes.resp,
     }
     others = _refits(model, X, sample_weight, verbose) if refits else ()
-    return Sensitivity(HYPERPARAMETERS, found, others, model.labels_, now.resp, deviations)
+    names = getattr(model, "feature_names_in_", [f"x{j}" for j in range(y.shape[1])])
+    return Sensitivity((*HYPERPARAMETERS, *(f"mean_prior[{name}]" for name in names)), found, others, model.labels_, now.resp, deviations)
+
+
+def _shifts(coordinates: Coordinates, y, weight: np.ndarray) -> np.ndarray:
+    """A standard deviation of each column, (D, D), in inner coordinates."""
+    x = np.asarray(coordinates.outward(y))
+    mean = np.average(x, axis=0, weights=weight)
+    spread = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
+    return np.asarray(coordinates.structure.solve(coordinates.factor, jnp.diag(jnp.asarray(spread))))
 
 
 def _refits(model, X: Any, sample_weight: Any, verbose: bool | None) -> tuple[Refit, ...]:

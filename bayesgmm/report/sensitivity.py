@@ -10,23 +10,30 @@ from bayesgmm.report.text import aligned
 
 DOUBLING = float(np.log(2))
 
+MEAN = "mean_prior"
+
 
 def printed(found: Any) -> str:
     """A line for each hyperparameter: largest changes when it doubles, to first order, then the fits with it halved and doubled."""
     head = ["hyperparameter", "weights", "means", "memberships", "clusters"] + ["half", "double"] * bool(found.refits)
-    lines = [head, *(_line(found, i) for i in range(len(found.hyperparameters)))]
+    lines = [head, *(_line(found, name, [i]) for i, name in enumerate(found.hyperparameters) if not name.startswith(MEAN))]
+    lines.append(_line(found, MEAN, [i for i, name in enumerate(found.hyperparameters) if name.startswith(MEAN)]))
+    lines[-1] += [""] * (len(head) - len(lines[-1]))
     notes = [
-        "(weights ... clusters: largest change when it doubles, to first order; means in standard deviations of their component,",
-        f"clusters: of the expected number{'; half, double: components of a new fit, adjusted Rand index' if found.refits else ''})",
+        "(weights ... clusters: largest change when it doubles, to first order, or for mean_prior when it moves by a standard deviation of",
+        "a column; means in standard deviations of their component, clusters: of the expected number"
+        + ("; half, double: components of\na new fit, adjusted Rand index)" if found.refits else ")"),
     ]
     return "\n".join([*([_sentence(found), ""] if found.refits else []), aligned(lines), *notes])
 
 
-def _line(found: Any, i: int) -> list[str]:
-    slopes = {name: DOUBLING * values[i] for name, values in found.derivatives.items()}
+def _line(found: Any, name: str, places: list[int]) -> list[str]:
+    """The largest change among derivatives in some places."""
+    step = 1 if name == MEAN else DOUBLING
+    slopes = {key: step * values[places] for key, values in found.derivatives.items()}
     largest = [np.abs(slopes["weights"]).max(), np.abs(slopes["means"] / found.deviations).max(), np.abs(slopes["responsibilities"]).max()]
-    cells = [_small(value) for value in [*largest, slopes["n_clusters"]]]
-    name = found.hyperparameters[i]
+    clusters = slopes["n_clusters"][np.abs(slopes["n_clusters"]).argmax()]
+    cells = [_small(value) for value in [*largest, clusters]]
     refits = [f"{each.model.n_components_} ({each.agreement:.2f})" for each in found.refits if each.hyperparameter == name]
     return [name, *cells, *refits]
 
