@@ -12,13 +12,12 @@ Cov(W_jj, ln T_jj) = 1, Cov(W_ij, T_ij) = E T_ii for i > j, and Cov(T^T u, u) = 
 
 from __future__ import annotations
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
 
 from bayesgmm.analysis.response import component_root, eigen, own_root
-from bayesgmm.analysis.unconstrained import Chart, half_dofs
+from bayesgmm.analysis.unconstrained import Chart, half_dofs, places
 from bayesgmm.core.mixture import Mixture
 
 LEAST = 0.005
@@ -85,15 +84,6 @@ def _mean_diagonals(chart: Chart) -> np.ndarray:
     return np.exp(gammaln(half + 0.5) - gammaln(half)) * np.sqrt(2)
 
 
-def _places(chart: Chart) -> tuple[slice, slice, slice, slice]:
-    """Where the coordinates of weights, u, log diagonals and entries below them stand."""
-    law = chart.posterior.components
-    below = len(law.scale) * (law.structure.n_parameters(law.n_features) - chart.centre.shape[1])
-    ends = np.cumsum([0, chart.weights.size, law.mean.size, chart.centre.size, below])
-    first, second, third, fourth = (slice(int(a), int(b)) for a, b in itertools.pairwise(ends))
-    return first, second, third, fourth
-
-
 def _own(chart: Chart):
     """B for components with matrices of their own."""
     from scipy.sparse import csr_array
@@ -105,8 +95,8 @@ def _own(chart: Chart):
     n_products = structure.n_parameters(d)
     width, dof, means = np.asarray(chart.width), np.asarray(law.dof), _mean_diagonals(chart)
     size, copies, length = 1 + d + n_products, structure.blocks(d).copies, width.shape[1]
-    shares, u, logs, below = _places(chart)
-    entries, constants = [], np.zeros((max(logs.stop, below.stop), k))
+    shares, u, logs, below = places(chart)
+    entries, constants = [], np.zeros((below.stop, k))
     constants[shares] = chart.weights.log_covariance()
     for c in range(k):
         first = c * size + 1
@@ -141,8 +131,8 @@ def _shared(chart: Chart) -> np.ndarray:
     mean, kappa = np.asarray(inner.mean), np.asarray(law.mean_precision)
     k, d = mean.shape
     width, expected = np.asarray(chart.width)[0], _mean_diagonals(chart)[0]
-    shares, u, logs, below = _places(chart)
-    found = np.zeros((max(logs.stop, below.stop), k, 1 + d))
+    shares, u, logs, below = places(chart)
+    found = np.zeros((below.stop, k, 1 + d))
     found[shares, :, 0] = chart.weights.log_covariance()
     columns, length = np.arange(d), len(width)
     for c in range(k):

@@ -18,6 +18,7 @@ from jax.scipy.special import logsumexp
 
 from bayesgmm.analysis.coordinate_response import symmetric_root
 from bayesgmm.analysis.unconstrained import Chart, inward, n_coordinates, outward
+from bayesgmm.analysis.unconstrained import places as coordinate_places
 from bayesgmm.analysis.weight_charts import Ratios
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
@@ -99,12 +100,6 @@ def curvature(chart: Chart, x, weight) -> Curvature:
     return accumulate(one, x, weight, max(ENTRIES // (size * chart.posterior.n_components), 8))  # type: ignore[arg-type,return-value]
 
 
-def _steps(chart: Chart) -> slice:
-    """Where the coordinates of the means stand."""
-    start = chart.weights.size
-    return slice(start, start + chart.posterior.components.mean.size)
-
-
 def _factors(chart: Chart):
     """Factors (K, packed) of the covariances of the estimated means."""
     law = chart.posterior.components
@@ -120,7 +115,7 @@ def places(chart: Chart, points: Mixture):
 
     def one(point):
         u = jax.vmap(law.structure.solve)(factors, point.components.mean - law.mean)
-        return inward(chart, point)[0].at[_steps(chart)].set(u.ravel())
+        return inward(chart, point)[0].at[coordinate_places(chart).u].set(u.ravel())
 
     return jax.vmap(one)(points)
 
@@ -131,7 +126,7 @@ def points_at(chart: Chart, z) -> Mixture:
     law, factors = chart.posterior.components, _factors(chart)
 
     def one(place):
-        point, u = outward(chart, place)[0], place[_steps(chart)].reshape(law.mean.shape)
+        point, u = outward(chart, place)[0], place[coordinate_places(chart).u].reshape(law.mean.shape)
         mean = law.mean + jax.vmap(law.structure.apply)(factors, u)
         return Mixture(point.weights, dataclasses.replace(point.components, mean=mean))
 

@@ -13,6 +13,9 @@ shared covariance has one T for all components.
 
 from __future__ import annotations
 
+import itertools
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,10 +67,26 @@ def half_dofs(law: NormalWishart) -> np.ndarray:
     return np.tile((np.asarray(law.dof)[:, None] - size + 1 + np.arange(size)) / 2, (1, count))
 
 
+class Places(NamedTuple):
+    """Where the coordinates of the weights, u, the log diagonals and the entries below them stand."""
+
+    weights: slice
+    u: slice
+    logs: slice
+    below: slice
+
+
+def places(chart: Chart) -> Places:
+    """The order of the coordinates."""
+    law = chart.posterior.components
+    below = len(law.scale) * (law.structure.n_parameters(law.n_features) - chart.centre.shape[1])
+    ends = np.cumsum([0, chart.weights.size, law.mean.size, chart.centre.size, below]).tolist()
+    return Places(*(slice(start, end) for start, end in itertools.pairwise(ends)))
+
+
 def n_coordinates(chart: Chart) -> int:
     """Number P of coordinates: of the weights, K D for means, and those of K matrices or of one."""
-    law = chart.posterior.components
-    return chart.weights.size + law.mean.size + len(law.scale) * law.structure.n_parameters(law.n_features)
+    return places(chart).below.stop
 
 
 def skewed(chart: Chart, z: np.ndarray) -> np.ndarray:
@@ -77,13 +96,13 @@ def skewed(chart: Chart, z: np.ndarray) -> np.ndarray:
     """
     from scipy.special import gammainccinv, gammaincinv, ndtr
 
-    start = chart.weights.size + chart.posterior.components.mean.size
-    part = z[:, start : start + chart.centre.size]
+    place = places(chart)
+    part = z[:, place.logs]
     half, centre, width = (np.asarray(a).ravel() for a in (half_dofs(chart.posterior.components), chart.centre, chart.width))
     squares = np.where(part < 0, gammaincinv(half, ndtr(np.minimum(part, 0))), gammainccinv(half, ndtr(-np.maximum(part, 0))))
     found = z.copy()
-    found[:, : chart.weights.size] = chart.weights.skewed(z[:, : chart.weights.size])
-    found[:, start : start + chart.centre.size] = ((np.log(squares) + LOG_2) / 2 - centre) / width
+    found[:, place.weights] = chart.weights.skewed(z[:, place.weights])
+    found[:, place.logs] = ((np.log(squares) + LOG_2) / 2 - centre) / width
     return found
 
 
@@ -112,8 +131,7 @@ def outward(chart: Chart, z) -> tuple[Mixture, jax.Array]:
         Volume in the weights but the last, the means, and the distinct entries of the covariances.
     """
     law, structure, k = chart.posterior.components, chart.posterior.structure, chart.posterior.n_components
-    ends = np.cumsum([chart.weights.size, k * law.n_features, chart.centre.size])
-    shares, u, logs, below = jnp.split(z, ends)
+    shares, u, logs, below = (z[place] for place in places(chart))
     log_weights = chart.weights.log_weights(shares)
     logs = chart.centre + chart.width * logs.reshape(chart.centre.shape)
     triangle = _triangles(law, logs, below.reshape(len(law.scale), -1))
