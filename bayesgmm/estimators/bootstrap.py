@@ -114,10 +114,10 @@ def bootstrap_lrt(
     Examples
     --------
     >>> import bayesgmm as bg
-    >>> x, names, labels = bg.load_dataset("acidity")
-    >>> test = bg.bootstrap_lrt(x, n_bootstrap=99)
+    >>> x, names, labels = bg.load_dataset("faithful")
+    >>> test = bg.bootstrap_lrt(x, covariance_type="full", n_bootstrap=99)
     >>> test.n_components
-    2
+    3
     """
     check_option("covariance_type", covariance_type, COVARIANCE_TYPES)
     check_number("max_components", max_components, 1, integer=True)
