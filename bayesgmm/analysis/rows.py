@@ -34,8 +34,15 @@ class RowTable(NamedTuple):
 
 
 @jit
-def _inward(coordinates: Coordinates, mixture):
-    return coordinates.mixture_inward(mixture)
+def law_inward(coordinates: Coordinates, law):
+    """A law of parameters in inner coordinates."""
+    return coordinates.mixture_inward(law)
+
+
+@jit
+def rows_inward(coordinates: Coordinates, x):
+    """Rows (N, D) in inner coordinates."""
+    return coordinates.inward(x)
 
 
 def _scores(inner: Mixture, coordinates: Coordinates, x):
@@ -75,7 +82,7 @@ def _two_best(inner, coordinates, x):
 
 def _over(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others) -> np.ndarray:
     """Apply a row function in chunks; ``others`` are further mixtures in the user's units."""
-    inner = [_inward(coordinates, m) for m in (posterior, *others)]
+    inner = [law_inward(coordinates, m) for m in (posterior, *others)]
     rows = kernel.chunk_rows(x.shape[1], posterior.n_components)
     return kernel.map_rows(partial(function, *inner, coordinates), x, rows)
 

@@ -27,6 +27,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.weights import PointWeights
+from bayesgmm.inference.compiling import jit
 
 
 @pytree
@@ -57,8 +58,12 @@ def chart_of(posterior: Mixture) -> Chart:
 
     law, half = posterior.components, half_dofs(posterior.components)
     logs = ((digamma(half) + LOG_2) / 2, np.sqrt(polygamma(1, half)) / 2)
-    factor = law.structure.factor(jnp.asarray(law.scale))
-    return Chart(posterior, factor, weight_chart(posterior.weights), *(jnp.asarray(part) for part in logs))
+    return Chart(posterior, _factor(law), weight_chart(posterior.weights), *(jnp.asarray(part) for part in logs))
+
+
+@jit
+def _factor(law: NormalWishart):
+    return law.structure.factor(law.scale)
 
 
 def half_dofs(law: NormalWishart) -> np.ndarray:

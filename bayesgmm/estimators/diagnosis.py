@@ -203,8 +203,8 @@ def _outward(coordinates, posteriors: Mixture) -> Mixture:
 def _influence(model: Any, data: _Data, resp: np.ndarray, inner: list[np.ndarray], sure: Uncertainty) -> Influence:
     """The rows that matter most, left out one by one; the standard errors are those of the draws."""
     rows = candidates(resp, np.stack([(y**2).sum(1) for y in inner], 1), data.weight)
-    prior, start = (model._coordinates.mixture_inward(law) for law in (model.prior_, model.posterior_))
-    y, weight = jnp.asarray(model._coordinates.inward(data.values)), jnp.asarray(data.weight)
+    prior, start = (row_facts.law_inward(model._coordinates, law) for law in (model.prior_, model.posterior_))
+    y, weight = row_facts.rows_inward(model._coordinates, data.values), jnp.asarray(data.weight)
     found = refits.left_out(prior, start, y, weight, rows, lambda done: None)
     outer = jax.tree.map(np.asarray, _outward(model._coordinates, jax.tree.map(jnp.asarray, found.points)))
     d = data.values.shape[1]
@@ -218,10 +218,10 @@ def _influence(model: Any, data: _Data, resp: np.ndarray, inner: list[np.ndarray
 
 def _k_hat(model: Any, data: _Data, seed: int) -> float:
     """k-hat of importance weights around the fit, where they are few enough to compute."""
-    prior, posterior = (model._coordinates.mixture_inward(law) for law in (model.prior_, model.posterior_))
+    prior, posterior = (row_facts.law_inward(model._coordinates, law) for law in (model.prior_, model.posterior_))
     if n_coordinates(chart_of(posterior)) > MOST_COORDINATES:
         return float("nan")
-    y = jnp.asarray(model._coordinates.inward(data.values))
+    y = row_facts.rows_inward(model._coordinates, data.values)
     return own_labelling(prior, posterior, y, jnp.asarray(data.weight), N_WEIGHTS, seed).k_hat
 
 

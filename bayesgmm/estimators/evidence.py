@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis import importance, optima
 from bayesgmm.analysis.evidence import Evidence, bound_of
 from bayesgmm.analysis.importance import TRUSTED, Importance
 from bayesgmm.analysis.pareto import FEWEST
+from bayesgmm.analysis.rows import law_inward, rows_inward
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64
 from bayesgmm.estimators.training import read_rows
@@ -51,8 +51,8 @@ def rows_of_fit(model, X: Any, sample_weight: Any) -> tuple[Mixture, Mixture, ja
     """Prior, posterior and rows in inner coordinates, and weights; a ValueError unless rows and weights are those of the fit."""
     values = read_rows(model, X)
     weight = check_weights(sample_weight, len(values))
-    prior, posterior = (model._coordinates.mixture_inward(law) for law in (model.prior_, model.posterior_))
-    y = jnp.asarray(model._coordinates.inward(values))
+    prior, posterior = (law_inward(model._coordinates, law) for law in (model.prior_, model.posterior_))
+    y = rows_inward(model._coordinates, values)
     bound = float(bound_of(prior, posterior, y, weight)) - weight.sum() * float(model._coordinates.log_det)
     if abs(bound - model.lower_bound_) > SAME * (1 + abs(bound)):
         found = f"the bound of these rows is {bound:.6f}, that of the fit {model.lower_bound_:.6f}"

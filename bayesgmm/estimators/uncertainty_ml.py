@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesgmm.analysis import observed, refits
 from bayesgmm.analysis.draws import Draws, best_labels, matched
+from bayesgmm.analysis.rows import law_inward, rows_inward
 from bayesgmm.analysis.unconstrained import n_coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
@@ -40,8 +41,8 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
     if model.collapsed_:
         raise FitError("The fit has warned that its likelihood has no meaningful maximum here; then there are no standard errors either.")
     values, weight = read_rows_of_fit(model, X, sample_weight)
-    point = model._coordinates.mixture_inward(model.posterior_)
-    y = jnp.asarray(model._coordinates.inward(values))
+    point = law_inward(model._coordinates, model.posterior_)
+    y = rows_inward(model._coordinates, values)
     if method in CURVATURE:
         found = _curved(point, y, weight, model._counts, method == "sandwich", n, seed)
     else:

@@ -114,28 +114,30 @@ def _swept(prior: Mixture, x, state: _State, key, n_sweeps) -> tuple[_State, tup
 
 
 @jit
-def _burnt(prior: Mixture, x, labels, keys, n_burn) -> _State:
-    """Chains (C, N) of labels after the sweeps that are not kept."""
+def _started(prior: Mixture, x, labels) -> _State:
+    """Chains at labels (C, N)."""
     sticks = isinstance(prior.weights, StickBreaking)
     first = jnp.asarray(prior.weights.shape / prior.weights.rate if sticks else 0, x.dtype)
     weight = jnp.ones(len(x), x.dtype)
-
-    def one(start, key):
-        stats = from_labels(prior.structure, prior.tied, x, start, prior.n_components, weight)
-        return _swept(prior, x, _State(stats, start, first), key, n_burn)[0]
-
-    return jax.vmap(one)(labels, keys)
+    return jax.vmap(lambda one: _State(from_labels(prior.structure, prior.tied, x, one, prior.n_components, weight), one, first))(labels)
 
 
 @jit
-def _block(prior: Mixture, x, states: _State, keys, thin) -> tuple[_State, Chains]:
-    """A draw of each chain for each of its keys (C, B), ``thin`` sweeps apart, and where the chains are then."""
+def _block(prior: Mixture, x, states: _State, keys, n_sweeps) -> tuple[_State, Chains]:
+    """A draw of each chain for each of its keys (C, B), after so many sweeps (B,), and where the chains are then."""
 
-    def kept(state, key):
-        state, (log_weights, mean, covariance, log_likelihood) = _swept(prior, x, state, key, thin)
+    def kept(state, given):
+        key, n = given
+        state, (log_weights, mean, covariance, log_likelihood) = _swept(prior, x, state, key, n)
         return state, Chains(log_weights, mean, covariance, state.labels, log_likelihood, state.concentration)
 
-    return jax.vmap(lambda state, some: jax.lax.scan(kept, state, some))(states, keys)
+    return jax.vmap(lambda state, some: jax.lax.scan(kept, state, (some, n_sweeps)))(states, keys)
+
+
+@jit(static_argnames=("n",))
+def _split(keys, n: int):
+    """Keys (C, n) of the draws of each chain."""
+    return jax.vmap(lambda key: jax.random.split(key, n))(keys)
 
 
 def _nothing(done: int) -> None:
@@ -169,13 +171,13 @@ def chains(prior: Mixture, x, labels, keys, n_burn, thin, *, n_draws: int, notif
         Labels of a draw are those drawn given its weights and components. They are drawn `BLOCK` at a time, so that one compiled program
         serves any number of draws; the last block is cut.
     """
-    burn_key, draw_key = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    states = _burnt(prior, x, jnp.asarray(labels), burn_key, n_burn)
     n_blocks = -(-n_draws // BLOCK)
-    some = jax.vmap(lambda key: jax.random.split(key, n_blocks * BLOCK))(draw_key)
+    states, keys = _started(prior, x, jnp.asarray(labels)), _split(keys, n_blocks * BLOCK)
+    n_sweeps = jnp.full(n_blocks * BLOCK, thin).at[0].add(n_burn)
     parts = []
     for i in range(n_blocks):
-        states, found = _block(prior, x, states, some[:, i * BLOCK : (i + 1) * BLOCK], thin)
+        some = slice(i * BLOCK, (i + 1) * BLOCK)
+        states, found = _block(prior, x, states, keys[:, some], n_sweeps[some])
         parts.append(found)
         notify(min((i + 1) * BLOCK, n_draws))
     return jax.tree.map(lambda *blocks: jnp.concatenate(blocks, 1)[:, :n_draws], *parts)
