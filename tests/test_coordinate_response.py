@@ -58,6 +58,24 @@ def test_without_a_matrix_the_response_is_the_same(structure, tied, monkeypatch)
     np.testing.assert_allclose(covariance_of(found), covariance_of(whole), atol=1e-8)
 
 
+def test_groups_far_apart_leave_little_to_find(monkeypatch):
+    """Labels hide three rows between the groups and nothing else: what is found must not be counted twice."""
+    rng, k, d = np.random.default_rng(0), 3, 4
+    means = 8 * np.eye(k, d)
+    labels = np.arange(60) % k
+    x = np.concatenate([means[labels] + rng.normal(size=(60, d)), (means[[0, 1, 2]] + means[[1, 2, 0]]) / 2])
+    resp = np.concatenate([np.eye(k)[labels], (np.eye(k)[[0, 1, 2]] + np.eye(k)[[1, 2, 0]]) / 2])
+    prior = Mixture(WEIGHTS["dirichlet"](k, U, 0.5), normal_wishart("full", False, d))
+    weight = jnp.where(jnp.arange(63) < 60, 1.0, 0.02)
+    chart = chart_of(prior.posterior(from_responsibilities(prior.structure, False, x, resp, weight)))
+    whole, contraction = spread_of(chart, jnp.asarray(x), weight)
+    monkeypatch.setattr(response, "DENSE", 0)
+    monkeypatch.setattr(response, "BLOCK", 12)
+    found, same = spread_of(chart, jnp.asarray(x), weight)
+    assert 0.01 < contraction < 0.9 and same == pytest.approx(contraction, abs=1e-9)
+    np.testing.assert_allclose(covariance_of(found), covariance_of(whole), atol=1e-7)
+
+
 @pytest.mark.parametrize(("structure", "tied", "law"), CASES)
 def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, law):
     """Cov(z, score differences of rows) = B times the features, within five standard errors of 40,000 draws."""

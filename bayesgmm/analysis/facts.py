@@ -176,7 +176,7 @@ def notes(model, columns: list[str]) -> list[str]:
     """What a careful reader has to be told."""
     said = []
     if not model.converged_:
-        said.append(f"Not converged after {model.n_iter_} passes: raise max_iter or tol.")
+        said.append(f"Not converged after {model.n_iter_} pass{'es' * (model.n_iter_ != 1)}: raise max_iter or tol.")
     if model._dependent:
         named = ", ".join(columns[j] for j in model._dependent)
         said.append(f"Linearly dependent columns ({named}): a ridge of 1e-6 of the variances was added to the data's covariance.")

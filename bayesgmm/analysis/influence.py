@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesgmm.analysis.point import whole
+
 BY_COMPONENT = 5
 """Rows tried for each component."""
 
@@ -19,7 +21,10 @@ MOST = 64
 """Rows tried in all."""
 
 LEVEL = 1.0
-"""Standard errors from which a row is said to drive a component."""
+"""Standard errors that a row must at least move an estimate by to be said to drive a component."""
+
+RARE = 0.01
+"""Probability that a row of a component that is Gaussian does as much: with few rows that is more than `LEVEL`."""
 
 
 class Influence(NamedTuple):
@@ -30,11 +35,15 @@ class Influence(NamedTuple):
     rows : ndarray of int, shape (R,)
         Rows that were left out, one by one.
     moved : ndarray, shape (R, K, 1 + 2 D)
-        Change of each weight, mean and standard deviation, in that order, without the row, in standard errors of the estimate.
+        Change of each weight, mean and standard deviation, in that order, without the row, in standard errors of the estimate; infinite
+        where a component collapses.
+    bars : ndarray, shape (K,)
+        Changes of a component up to this size are nothing remarkable.
     """
 
     rows: np.ndarray
     moved: np.ndarray
+    bars: np.ndarray
 
     @property
     def largest(self) -> np.ndarray:
@@ -43,8 +52,26 @@ class Influence(NamedTuple):
 
     @property
     def driving(self) -> np.ndarray:
-        """Rows without which an estimate moves by more than `LEVEL`."""
-        return self.rows[self.largest > LEVEL]
+        """Rows without which an estimate of a component moves by more than its bar."""
+        return self.rows[(np.abs(self.moved).max(2) > self.bars).any(1)]
+
+
+def bars(counts: np.ndarray, d: int) -> np.ndarray:
+    """Change (K,) in standard errors that few Gaussian samples of so many rows (K,) in D columns have a row for: at least `LEVEL`."""
+    from scipy.stats import chi2
+
+    counts = np.maximum(counts, 1)
+    return np.maximum(_pull(chi2.isf(RARE / counts, d)) / np.sqrt(counts), LEVEL)
+
+
+def _pull(squares: np.ndarray) -> np.ndarray:
+    """What a row at such squared distances does to a component, times the root of its number of rows."""
+    return np.maximum(np.sqrt(squares), np.maximum(squares / np.sqrt(2), 1))
+
+
+def taken(weight: np.ndarray) -> np.ndarray:
+    """How much of the weight (N,) of a row is left out: one copy, or all of it where weights are not copies."""
+    return np.minimum(weight, 1) if whole(weight) else weight
 
 
 def candidates(resp: np.ndarray, squares: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -56,8 +83,7 @@ def candidates(resp: np.ndarray, squares: np.ndarray, weight: np.ndarray) -> np.
         Responsibilities, and squared distances from the components in their own covariances.
     weight : array, shape (N,)
     """
-    weighted = weight[:, None] * resp
-    pull = weighted * np.maximum(np.sqrt(squares), np.maximum(squares / np.sqrt(2), 1)) / np.sqrt(np.maximum(weighted.sum(0), 1e-300))
+    pull = taken(weight)[:, None] * resp * _pull(squares) / np.sqrt(np.maximum(weight @ resp, 1e-300))
     each = max(min(BY_COMPONENT, MOST // resp.shape[1]), 1)
     first = np.argsort(-pull, axis=0, kind="stable")[:each]
     found = np.unique(first)
@@ -74,8 +100,11 @@ def estimates(weights: np.ndarray, means: np.ndarray, deviations: np.ndarray) ->
     return np.concatenate([weights[:, :, None], means, np.broadcast_to(deviations, means.shape)], 2)
 
 
-def influence(rows: np.ndarray, without: np.ndarray, whole: np.ndarray, errors: np.ndarray) -> Influence:
-    """Changes in standard errors, of estimates ``without`` (R, K, P) each row to those of the ``whole`` data (K, P)."""
-    moved = np.where(errors > 0, (without - whole) / np.where(errors > 0, errors, 1), 0)
+def influence(
+    rows: np.ndarray, without: np.ndarray, complete: np.ndarray, errors: np.ndarray, usable: np.ndarray, bars: np.ndarray
+) -> Influence:
+    """Changes in standard errors, of estimates ``without`` (R, K, P) each row to those of the ``complete`` data (K, P)."""
+    moved = np.where(errors > 0, (without - complete) / np.where(errors > 0, errors, 1), 0)
+    moved = np.where(usable[:, None, None] & np.isfinite(moved), moved, np.inf)
     order = np.argsort(-np.abs(moved).max((1, 2)), kind="stable")
-    return Influence(rows[order], moved[order])
+    return Influence(rows[order], moved[order], bars)

@@ -35,6 +35,23 @@ def responsibilities(scores: np.ndarray) -> np.ndarray:
     return power / power.sum(1, keepdims=True)
 
 
+def whole(weight: np.ndarray) -> bool:
+    """Whether weights (N,) are numbers of copies."""
+    return bool((weight == np.round(weight)).all())
+
+
+def rows_to_judge(x: np.ndarray, weight: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and weights that data sets drawn from a mixture are compared with: copies each on its own, and no more than ``most``."""
+    total = weight.sum()
+    if whole(weight) and (weight != 1).any():
+        copies = np.repeat(np.arange(len(x)), weight.astype(int)) if total <= most else rng.choice(len(x), most, p=weight / total)
+        return x[copies], np.ones(len(copies))
+    if len(x) <= most:
+        return x, weight
+    some = np.sort(rng.choice(len(x), most, replace=False))
+    return x[some], weight[some]
+
+
 def draw(point: Point, n_sets: int, n: int, rng: np.random.Generator) -> np.ndarray:
     """Data sets (B, N, D) from the mixture; rows of a component are dealt out to the data sets in turn."""
     x = rng.standard_normal((n_sets * n, point.means.shape[1]))

@@ -4,7 +4,9 @@ For each draw of the parameters a data set is drawn from them, and both it and t
 
 - each column, by the largest distance between its distribution and the marginal one (Kolmogorov);
 - the mean log density of the rows: too low where rows lie beside the components, too high where they are too orderly;
-- the log density of the least likely row: outliers.
+- each row, by the probability that the least likely one of as many drawn rows is as unlikely: outliers. A row with log density l has a
+  less likely one drawn with probability at most :math:`\sum_k \pi_k P(\pi_k f_k(X_k) \le e^l)`, chi-squared probabilities, since the
+  density of a mixture is at least that of each part. So all rows are judged, without drawing any.
 
 P values are the share of the draws in which the drawn data deviate at least as much (Gelman, Meng & Stern 1996, Statistica Sinica 6, sec.
 2). The fit has seen the data, so they are too large rather than too small: a small one can be relied on, a large one proves nothing.
@@ -16,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesgmm.analysis.point import Point, draw, whitened
+from bayesgmm.analysis.point import Point, draw, rows_to_judge, whitened
 
 MOST_NUMBERS = 3e7
 """Draws times rows times components times columns, a few seconds; with more rows than that is good for, a random part of them is used."""
@@ -42,9 +44,11 @@ class Checks(NamedTuple):
     density : float
         Mean log density of the rows less that of drawn ones, nats a row.
     outlier_p : float
-        Of the least log density.
+        Of the least likely row, at most.
     outliers : ndarray of int
-        Rows less likely than the least likely row of all but one in a hundred drawn data sets, the least likely first.
+        Rows whose p value is at most `LEVEL`, the least likely first.
+    n_rows : int
+        Rows that columns and mean log density were judged by: all, or a random part.
     """
 
     column_p: np.ndarray
@@ -53,6 +57,7 @@ class Checks(NamedTuple):
     density: float
     outlier_p: float
     outliers: np.ndarray
+    n_rows: int
 
     @property
     def columns(self) -> np.ndarray:
@@ -61,10 +66,9 @@ class Checks(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What one data set shows: distances of columns (D,), log densities of rows (N,) and their weighted mean."""
+    """What one data set shows: distances of columns (D,), and the weighted mean of the log densities of its rows."""
 
     distance: np.ndarray
-    density: np.ndarray
     mean: float
 
 
@@ -77,30 +81,46 @@ def check(points: list[Point], x: np.ndarray, weight: np.ndarray, seed: int = 0)
         Draws of the parameters, in the units of the data.
     x : array, shape (N, D)
     weight : array, shape (N,)
-        Drawn rows get these weights in another order.
+        Whole numbers count copies; otherwise drawn rows get these weights in another order.
     seed : int
     """
-    rng, k = np.random.default_rng(seed), len(points[0].weights)
-    rows = _some(len(x), max(int(MOST_NUMBERS / (len(points) * k * (x.shape[1] + 4))), FEWEST * k), rng)
-    x, weight = x[rows], weight[rows]
-    ours = [_seen(point, x, weight) for point in points]
-    theirs = [_seen(point, draw(point, 1, len(x), rng)[0], rng.permutation(weight)) for point in points]
+    rng, numbers = np.random.default_rng(seed), len(points[0].weights) * (x.shape[1] + 4)
+    far = outlying(points[:: max(int(len(points) * len(x) * numbers / MOST_NUMBERS), 1)], x, max(weight.sum(), len(x)))
+    rows, weight = rows_to_judge(x, weight, max(int(MOST_NUMBERS / (len(points) * numbers)), FEWEST * len(points[0].weights)), rng)
+    ours = [_seen(point, rows, weight) for point in points]
+    theirs = [_seen(point, draw(point, 1, len(rows), rng)[0], rng.permutation(weight)) for point in points]
     distance, mean = np.array([seen.distance for seen in ours]), np.array([seen.mean for seen in ours])
     farthest, drawn = np.array([seen.distance.max() for seen in theirs]), np.array([seen.mean for seen in theirs])
-    least = np.array([seen.density.min() for seen in theirs])
+    unlikely = np.argsort(far, kind="stable")
     return Checks(
         column_p=_p_value(farthest[:, None] >= distance),
         column_distance=distance.mean(0),
         density_p=float(min(2 * min(_p_value(drawn <= mean), _p_value(drawn >= mean)), 1)),
         density=float((mean - drawn).mean()),
-        outlier_p=float(_p_value(least <= [seen.density.min() for seen in ours])),
-        outliers=_outliers(np.mean([seen.density for seen in ours], axis=0), least, rows),
+        outlier_p=float(far.min()),
+        outliers=unlikely[far[unlikely] <= LEVEL],
+        n_rows=len(rows),
     )
 
 
-def _some(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows used, of N: all, or as many of them as can be afforded."""
-    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+def outlying(points: list[Point], x: np.ndarray, total: float) -> np.ndarray:
+    """Probability (N,), at most, that one of ``total`` drawn rows is less likely than each row; mean over the draws."""
+    from scipy.stats import chi2
+
+    found = np.zeros(len(x))
+    for point in points:
+        density, share = log_density(point, x), point.weights / point.weights.sum()
+        peaks = np.log(share) - np.linalg.slogdet(2 * np.pi * point.covariances)[1] / 2
+        beyond = chi2.sf(np.maximum(2 * (peaks - density[:, None]), 0), x.shape[1]) @ share
+        found -= np.expm1(total * np.log1p(-np.minimum(beyond, 1 - 1e-12)))
+    return found / len(points)
+
+
+def log_density(point: Point, x: np.ndarray) -> np.ndarray:
+    """Log density (N,) of rows."""
+    scores = whitened(point, x)[1]
+    top = scores.max(1)
+    return top + np.log(np.exp(scores - top[:, None]).sum(1)) - x.shape[1] / 2 * np.log(2 * np.pi)
 
 
 def _p_value(as_extreme: np.ndarray) -> np.ndarray:
@@ -109,10 +129,7 @@ def _p_value(as_extreme: np.ndarray) -> np.ndarray:
 
 
 def _seen(point: Point, x: np.ndarray, weight: np.ndarray) -> _Seen:
-    scores = whitened(point, x)[1]
-    top = scores.max(1)
-    density = top + np.log(np.exp(scores - top[:, None]).sum(1)) - x.shape[1] / 2 * np.log(2 * np.pi)
-    return _Seen(distances(point, x, weight), density, float(np.average(density, weights=weight)))
+    return _Seen(distances(point, x, weight), float(np.average(log_density(point, x), weights=weight)))
 
 
 def distances(point: Point, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -128,9 +145,3 @@ def distances(point: Point, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         reached = np.cumsum(part)
         found.append(max((reached - fitted).max(), (fitted - reached + part).max()))
     return np.array(found)
-
-
-def _outliers(density: np.ndarray, drawn_least: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows below nearly all of the least densities (S,) of drawn data sets."""
-    below = np.flatnonzero(density < np.quantile(drawn_least, LEVEL))
-    return rows[below[np.argsort(density[below])]]

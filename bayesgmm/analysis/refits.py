@@ -61,8 +61,8 @@ def _simulated(prior: Mixture, start: Mixture, keys, weight):
 
 
 @jit
-def _left_out(prior: Mixture, start: Mixture, x, weight, rows):
-    return jax.vmap(lambda i: _fitted(prior, start, x, weight.at[i].set(0)))(rows)
+def _left_out(prior: Mixture, start: Mixture, x, weight, sets):
+    return jax.vmap(lambda one: _fitted(prior, start, x, weight.at[one[0].astype(int)].add(-one[1])))(sets)
 
 
 def _fitted(prior: Mixture, start: Mixture, x, weight):
@@ -101,10 +101,10 @@ def simulated(prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, no
     return _in_batches(lambda some: _simulated(prior, point, some, weight), keys, size, notify)
 
 
-def left_out(prior: Mixture, start: Mixture, x, weight, rows: np.ndarray, notify: Callable[[int], None]) -> Refits:
-    """Fits of rows (N, D), each without one of ``rows`` (R,); for a Bayesian prior of laws in place of estimates."""
-    size = _batch(len(x), len(rows), start.n_components)
-    return _in_batches(lambda some: _left_out(prior, start, x, weight, some), jnp.asarray(rows), size, notify)
+def left_out(prior: Mixture, start: Mixture, x, weight, rows: np.ndarray, less: np.ndarray, notify: Callable[[int], None]) -> Refits:
+    """Fits of rows (N, D), each with so much ``less`` (R,) weight of one of ``rows`` (R,); laws where the prior is one."""
+    size, sets = _batch(len(x), len(rows), start.n_components), jnp.asarray(np.column_stack([rows, less]), weight.dtype)
+    return _in_batches(lambda some: _left_out(prior, start, x, weight, some), sets, size, notify)
 
 
 def resampled_weights(weight: np.ndarray, n_sets: int, rng: np.random.Generator) -> np.ndarray:

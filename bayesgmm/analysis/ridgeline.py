@@ -31,6 +31,9 @@ def ratios(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> n
     return found
 
 
+ROUNDING = 1e-9
+"""Depth of a valley, in logs, that is none."""
+
 NEAR = 0.01
 """Ratio at the fit below which two components are taken to have a mode each in every draw."""
 
@@ -46,7 +49,7 @@ def one_mode(point: Point, draws: list[Point]) -> np.ndarray:
 
 
 def ratio(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> float:
-    """Lowest density between the two highest modes of a mixture of two Gaussians, relative to the lower mode; 1 for a single mode.
+    """Lowest density between two modes of a mixture of two Gaussians, relative to the lower of them; 1 for a single mode.
 
     Hennig (2010), Advances in Data Analysis and Classification 4, sec. 4.2.
 
@@ -57,13 +60,9 @@ def ratio(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> fl
     covariances : array, shape (2, D, D)
     """
     height = log_density_along(weights, means, covariances)
-    wall = np.concatenate([[-np.inf], height, [-np.inf]])
-    peaks = np.flatnonzero((height > wall[:-2]) & (height >= wall[2:]))
-    if len(peaks) < 2:
-        return 1.0
-    first, second = peaks[np.argsort(height[peaks], kind="stable")[::-1][:2]]
-    lowest = height[min(first, second) : max(first, second) + 1].min()
-    return float(np.exp(lowest - height[second]))
+    before, after = np.maximum.accumulate(height), np.maximum.accumulate(height[::-1])[::-1]
+    depth = float((np.minimum(before, after) - height).max())
+    return float(np.exp(-depth)) if depth > ROUNDING else 1.0
 
 
 def log_density_along(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:

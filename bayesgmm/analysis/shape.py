@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesgmm.analysis.combine import misclassification
-from bayesgmm.analysis.point import Point, draw, responsibilities, whitened
+from bayesgmm.analysis.point import Point, draw, responsibilities, rows_to_judge, whitened
 
 N_SIMULATED = 199
 """Data sets drawn from the mixture; the smallest p value is 1 / (this + 1)."""
@@ -112,7 +112,7 @@ def assess(point: Point, x: np.ndarray, weight: np.ndarray, resp: np.ndarray, ow
 
 def overlapping(resp: np.ndarray, weight: np.ndarray) -> tuple[Overlap, ...]:
     """Pairs of components whose probability of misclassification exceeds `OVERLAP`, each in its worse direction."""
-    found = misclassification(resp, weight)
+    found = misclassification(resp, weight) * (weight @ resp >= 1)
     pairs = [(i, j) if found[i, j] >= found[j, i] else (j, i) for i in range(len(found)) for j in range(i)]
     some = [Overlap(j, i, float(found[i, j])) for i, j in pairs if found[i, j] > OVERLAP]
     return tuple(sorted(some, key=lambda pair: -pair.probability))
@@ -123,9 +123,7 @@ def shape_test(point: Point, x: np.ndarray, weight: np.ndarray, seed: int = 0) -
     rng = np.random.default_rng(seed)
     k, d = point.means.shape
     most = max(int(MOST_NUMBERS / (N_SIMULATED * k * (d + 4))), 50 * k)
-    if len(x) > most:
-        some = rng.choice(len(x), most, replace=False)
-        x, weight = x[some], weight[some]
+    x, weight = rows_to_judge(x, weight, most, rng)
     seen, counts = moments(point, x[None], weight[None])
     tested = counts[0] >= d + FEWEST
     null = _null(point, weight, rng)

@@ -14,7 +14,7 @@ from bayesgmm.analysis import combine as ways
 from bayesgmm.analysis import predictive_checks, refits, ridgeline
 from bayesgmm.analysis import rows as row_facts
 from bayesgmm.analysis.importance import own_labelling
-from bayesgmm.analysis.influence import Influence, candidates, deviations, estimates, influence
+from bayesgmm.analysis.influence import Influence, bars, candidates, deviations, estimates, influence, taken
 from bayesgmm.analysis.parameters import dense_covariances, plug_in
 from bayesgmm.analysis.point import Point, whitened
 from bayesgmm.analysis.predictive_checks import Checks
@@ -64,7 +64,7 @@ class Diagnosis:
     ----------
     model : GaussianMixture or BayesianGaussianMixture
     search : Search or None
-        A second search; None where the starts of the fit agree already, or were given.
+        A second search; None where the starts of the fit agree already, or were given, or the fit has not converged.
     contraction : float
         Share of an error that one plain pass leaves; NaN where it is not known.
     k_hat : float
@@ -100,6 +100,7 @@ class Diagnosis:
     _points: list[Point] = dataclasses.field(repr=False)
     _values: np.ndarray = dataclasses.field(repr=False)
     _weight: np.ndarray = dataclasses.field(repr=False)
+    _rows: np.ndarray = dataclasses.field(repr=False)
 
     @property
     def feature_names(self) -> list[str]:
@@ -175,6 +176,7 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
             _points=points,
             _values=data.values,
             _weight=data.weight,
+            _rows=np.bincount(model.labels_[numbers], data.weight, k),
         )
 
 
@@ -205,15 +207,17 @@ def _influence(model: Any, data: _Data, resp: np.ndarray, inner: list[np.ndarray
     rows = candidates(resp, np.stack([(y**2).sum(1) for y in inner], 1), data.weight)
     prior, start = (row_facts.law_inward(model._coordinates, law) for law in (model.prior_, model.posterior_))
     y, weight = row_facts.rows_inward(model._coordinates, data.values), jnp.asarray(data.weight)
-    found = refits.left_out(prior, start, y, weight, rows, lambda done: None)
+    tried, less = np.append(rows, 0), np.append(taken(data.weight)[rows], 0)  # the last one leaves out nothing
+    found = refits.left_out(prior, start, y, weight, tried, less, lambda done: None)
     outer = jax.tree.map(np.asarray, _outward(model._coordinates, jax.tree.map(jnp.asarray, found.points)))
     d = data.values.shape[1]
     dense = np.asarray(outer.structure.to_dense(outer.components.covariance, d))
     without = estimates(outer.weights.weights, outer.components.mean, deviations(dense))
     whole = estimates(model.weights_[None], model.means_[None], deviations(dense_covariances(model.posterior_))[None])[0]
     errors = estimates(sure.draws["weights"], sure.draws["means"], deviations(sure.dense_covariances)).std(0)
-    some = influence(rows, without, whole, errors)
-    return some._replace(rows=data.numbers[some.rows])
+    heights = bars(data.weight @ resp, d)
+    some = influence(np.arange(len(rows)), without[:-1], whole, errors, found.usable[:-1] | ~found.usable[-1], heights)
+    return some._replace(rows=data.numbers[rows[some.rows]])
 
 
 def _k_hat(model: Any, data: _Data, seed: int) -> float:
@@ -227,7 +231,7 @@ def _k_hat(model: Any, data: _Data, seed: int) -> float:
 
 def _search(model: Any, X: Any, sample_weight: Any, seed: int) -> Search | None:
     """A second search where the starts of the first do not agree, or components have left since."""
-    if not isinstance(model.init_params, str) or any(getattr(model, name, None) is not None for name in GIVEN):
+    if not model.converged_ or not isinstance(model.init_params, str) or any(getattr(model, name, None) is not None for name in GIVEN):
         return None
     if agreeing(model) > 1:
         return None

@@ -75,7 +75,7 @@ def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, 
     if method == "parametric_bootstrap":
         found = refits.simulated(prior, point, jnp.asarray(weight), n, seed, notify)
     elif method == "jackknife":
-        found = refits.left_out(prior, point, y, jnp.asarray(weight), np.arange(len(y)), notify)
+        found = refits.left_out(prior, point, y, jnp.asarray(weight), np.arange(len(y)), weight, notify)
     else:
         weights = (refits.resampled_weights if method == "bootstrap" else refits.random_weights)(weight, n, rng)
         found = refits.reweighted(prior, point, y, weights, notify)

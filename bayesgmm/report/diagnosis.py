@@ -15,14 +15,19 @@ from bayesgmm.analysis.response import SLOW
 from bayesgmm.inference.restarts import SAME
 from bayesgmm.report.combination import named
 from bayesgmm.report.shape import few_rows, listed, not_gaussian, overlaps
-from bayesgmm.report.text import WIDTH
+from bayesgmm.report.text import WIDTH, number
 
 FINE, ATTENTION, UNKNOWN = "fine", "attention", "unknown"
+
+WORSE = 2.0
+"""Nats by which a second search may end lower without being said to end elsewhere."""
 
 LIKELY = 0.5
 """Probability of a single mode from which two components are said to be one cluster."""
 
 MOST_NAMED = 5
+
+NOT_JUDGED = "Not judged, because columns depend on one another or a component has collapsed: see convergence."
 
 
 class Check(NamedTuple):
@@ -51,7 +56,7 @@ def printed(found: Any) -> str:
     """One page."""
     said = found.checks
     wide = max(len(check.name) for check in said)
-    lines = [heading(found, said), ""]
+    lines = [textwrap.fill(heading(found, said), WIDTH), ""]
     for check in said:
         lead = f"{check.verdict.upper() if check.verdict == ATTENTION else check.verdict:<11}{check.name:<{wide + 2}}"
         lines.append(textwrap.fill(check.text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)))
@@ -73,8 +78,13 @@ def convergence(found: Any) -> Check:
     """Whether the loop ended, on a model that has components with a spread."""
     model = found.model
     said = notes(model, found.feature_names)
-    ended = [f"Converged after {model.n_iter_} passes."] if model.converged_ else []
+    ended = [f"Converged after {model.n_iter_} pass{'es' * (model.n_iter_ != 1)}."] if model.converged_ else []
     return Check("convergence", ATTENTION if said else FINE, " ".join([*ended, *said]))
+
+
+def doubtful(found: Any) -> bool:
+    """Whether the fit has a ridge or a collapsed component, so that its shape is not that of the rows."""
+    return bool(len(found.model._dependent)) or bool(getattr(found.model, "collapsed_", ()))
 
 
 def agreeing(model: Any) -> int:
@@ -89,6 +99,8 @@ def starts(found: Any) -> Check:
     model, same = found.model, agreeing(found.model)
     if same > 1:
         return Check("starts", FINE, f"{same} of {model.n_starts_} starts reach this fit.")
+    if not model.converged_:
+        return Check("starts", UNKNOWN, "The fit has not converged, so that searches cannot be compared.")
     if found.search is None:
         return Check("starts", UNKNOWN, "The fit began where it was told to; whether other starts lead elsewhere is not known.")
     first = f"1 of {model.n_starts_} starts reaches this fit. " if same == 1 else ""
@@ -97,6 +109,8 @@ def starts(found: Any) -> Check:
     if abs(gain) <= SAME and k == model.n_components_:
         return Check("starts", FINE, f"{first}A second search, from other starts, ends at the same {kept}.")
     where = f"{abs(gain):.1f} nats {'higher' if gain > 0 else 'lower'} with {kept}"
+    if -WORSE <= gain <= SAME and k == model.n_components_:
+        return Check("starts", FINE, f"{first}A second search, from other starts, ends only {where}.")
     advice = "Fit again with a larger n_init, or let bg.select search."
     return Check(
         "starts", ATTENTION, f"{first}A second search, from other starts, ends {where}: the answer depends on the starts. {advice}"
@@ -108,15 +122,13 @@ def told_apart(found: Any) -> Check | None:
     if found.model.n_components_ == 1:
         return None
     if found.uncertainty is None:
-        return Check("contraction", UNKNOWN, f"No draws of the parameters: {found.reason}")
+        return Check("contraction", UNKNOWN, f"Not known, for want of standard errors. {found.reason}")
     value = found.contraction
-    if np.isnan(value):
-        return Check("contraction", UNKNOWN, "Too many parameters to compute it.")
-    left = f"A pass leaves {value:.0%} of an error (contraction {value:.3f})"
+    left = f"A pass leaves {value:.0%} of an error (contraction {value:.3f}"
     if value > SLOW:
         hint = ' Compare intervals with method="gibbs".' if found.model._bayesian else " Compare intervals with a bootstrap."
-        return Check("contraction", ATTENTION, f"{left}, above {SLOW}: some components can hardly be told apart.{hint}")
-    return Check("contraction", FINE, f"{left}: components are told apart, up to {SLOW}.")
+        return Check("contraction", ATTENTION, f"{left}, above {SLOW}): some components can hardly be told apart.{hint}")
+    return Check("contraction", FINE, f"{left}, below {SLOW}): components are told apart.")
 
 
 def tails(found: Any) -> Check | None:
@@ -130,11 +142,13 @@ def tails(found: Any) -> Check | None:
         return Check(
             "posterior", ATTENTION, f"k-hat {found.k_hat:.2f}, above {TRUSTED}: the posterior is not shaped as the fit is, and {advice}"
         )
-    return Check("posterior", FINE, f"k-hat {found.k_hat:.2f}, up to {TRUSTED}: the posterior is shaped as the intervals take it to be.")
+    return Check("posterior", FINE, f"k-hat {found.k_hat:.2f}, below {TRUSTED}: the posterior is shaped as the intervals take it to be.")
 
 
 def shapes(found: Any) -> Check:
     """Third and fourth moments of each component."""
+    if doubtful(found):
+        return Check("shape", UNKNOWN, NOT_JUDGED)
     said, p = not_gaussian(found.shape), found.shape.p_value
     if said:
         return Check("shape", ATTENTION, said)
@@ -154,10 +168,10 @@ def sizes(found: Any) -> Check:
     said = few_rows(found.shape)
     if said:
         return Check("size", ATTENTION, said)
-    counts = np.bincount(found.model.labels_, minlength=found.model.n_components_)
-    if len(counts) == 1:
-        return Check("size", FINE, "The component has more rows than parameters.")
-    return Check("size", FINE, f"Each component has more rows than parameters of its own; the smallest has {counts.min()}.")
+    if len(found._rows) == 1:
+        return Check("size", FINE, "The component has at least as many rows as parameters.")
+    least = number(float(found._rows.min()))
+    return Check("size", FINE, f"Each component has at least as many rows as parameters of its own; the smallest has {least}.")
 
 
 def clusters(found: Any) -> Check | None:
@@ -181,8 +195,9 @@ def clusters(found: Any) -> Check | None:
 
 def predicted(found: Any) -> Check:
     """Data drawn from the fit beside the data."""
-    checked, names = found.predictive, found.feature_names
-    said = []
+    if doubtful(found):
+        return Check("prediction", UNKNOWN, NOT_JUDGED)
+    checked, names, said = found.predictive, found.feature_names, []
     if len(checked.columns):
         parts = [f"{names[j]} (p = {checked.column_p[j]:.3f}, distance {checked.column_distance[j]:.2f})" for j in checked.columns]
         said.append(f"Data drawn from the fit have another distribution of {listed(parts)}.")
@@ -194,15 +209,16 @@ def predicted(found: Any) -> Check:
     if checked.outlier_p <= LEVEL:
         many, rows = len(checked.outliers) > 1, listed([str(int(row)) for row in checked.outliers])
         which = f"Row{'s' * many} {rows} {'are' if many else 'is'}"
-        said.append(f"{which} less likely than any row of nearly all data sets drawn from the fit (p = {checked.outlier_p:.3f}).")
+        said.append(f"{which} less likely than any row of nearly all data sets drawn from the fit (p = {number(checked.outlier_p)}).")
     if said:
         return Check("prediction", ATTENTION, " ".join(said))
-    worst = int(checked.column_p.argmin())
+    worst, n = int(checked.column_p.argmin()), len(found._values)
+    part = f" Columns and density by {checked.n_rows} rows drawn at random." if checked.n_rows < n else ""
     return Check(
         "prediction",
         FINE,
         f"Data drawn from the fit look like these: distribution of columns (smallest p = {checked.column_p[worst]:.2f}, {names[worst]}), "
-        f"mean log density (p = {checked.density_p:.2f}), least likely row (p = {checked.outlier_p:.2f}).",
+        f"mean log density (p = {checked.density_p:.2f}), least likely row (p = {checked.outlier_p:.2f}).{part}",
     )
 
 
@@ -211,20 +227,23 @@ def driven(found: Any) -> Check:
     if found.influence is None:
         return Check("single rows", UNKNOWN, "Without standard errors it cannot be said what moving an estimate far is.")
     some = found.influence
-    parts = [_moved(found, r) for r in range(min(len(some.rows), MOST_NAMED)) if some.largest[r] > DRIVEN]
+    parts = [_moved(found, r) for r in range(len(some.rows)) if some.rows[r] in some.driving][:MOST_NAMED]
     if parts:
         more = len(some.driving) - len(parts)
         rest = f" And {more} more row{'s' * (more > 1)}." if more else ""
         return Check("single rows", ATTENTION, f"Left out, single rows move estimates far: {'; '.join(parts)}.{rest}")
-    said = f"No single row, left out, moves an estimate by more than a standard error. The most: {_moved(found, 0)}."
-    return Check("single rows", FINE, said)
+    usual = some.bars.max()
+    bar = "a standard error" if usual <= DRIVEN else f"rows of a Gaussian as small do ({number(float(usual))} standard errors)"
+    return Check("single rows", FINE, f"No single row, left out, moves an estimate by more than {bar}. The most: {_moved(found, 0)}.")
 
 
 def _moved(found: Any, r: int) -> str:
     """What leaving out one row moves most."""
     some, names = found.influence, found.feature_names
-    k, p = np.unravel_index(np.abs(some.moved[r]).argmax(), some.moved[r].shape)
+    if not np.isfinite(some.moved[r]).all():
+        return f"without row {some.rows[r]} a component collapses"
+    k, p = np.unravel_index((np.abs(some.moved[r]) / some.bars[:, None]).argmax(), some.moved[r].shape)
     d = len(names)
     what = "weight" if p == 0 else f"mean of {names[p - 1]}" if p <= d else f"standard deviation of {names[p - 1 - d]}"
     of = "all components" if p > d and found.model.covariance_type.startswith("tied") else f"component {k + 1}"
-    return f"row {some.rows[r]} the {what} of {of} by {some.moved[r][k, p]:+.1f} standard errors"
+    return f"row {some.rows[r]} the {what} of {of} by {some.moved[r][k, p]:+.2f} standard errors"
