@@ -56,5 +56,5 @@ plot_similarity(sure["Gibbs"], axes[1, 0]).set_title("which rows are together (G
 plot_memberships(sure["Gibbs"], axes[1, 1], n_rows=25).set_title("rows in doubt (Gibbs)")
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/uncertainty.png", dpi=110, metadata={"Software": None})
 
-# The fit alone would have component 3 hold 12 to 20 % of the rows; by Gibbs it is 7 to 27 %, and linear response is near that. The short
+# The fit alone would have component 3 hold 12 to 20 % of the rows; by Gibbs it is 8 to 27 %, and linear response is near that. The short
 # eruptions are a cluster of their own in every picture of the draws. Where to part the long ones is open, and so are the rows between.

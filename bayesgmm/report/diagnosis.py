@@ -9,7 +9,6 @@ import numpy as np
 
 from bayesgmm.analysis.facts import notes
 from bayesgmm.analysis.importance import TRUSTED
-from bayesgmm.analysis.influence import LEVEL as DRIVEN
 from bayesgmm.analysis.predictive_checks import LEVEL
 from bayesgmm.analysis.response import SLOW
 from bayesgmm.inference.restarts import SAME
@@ -170,8 +169,8 @@ def sizes(found: Any) -> Check:
         return Check("size", ATTENTION, said)
     if len(found._rows) == 1:
         return Check("size", FINE, "The component has at least as many rows as parameters.")
-    least = number(float(found._rows.min()))
-    return Check("size", FINE, f"Each component has at least as many rows as parameters of its own; the smallest has {least}.")
+    said = f"Each component has at least as many rows as parameters of its own; the smallest has {found._rows.min():.4g}."
+    return Check("size", FINE, said)
 
 
 def clusters(found: Any) -> Check | None:
@@ -232,9 +231,7 @@ def driven(found: Any) -> Check:
         more = len(some.driving) - len(parts)
         rest = f" And {more} more row{'s' * (more > 1)}." if more else ""
         return Check("single rows", ATTENTION, f"Left out, single rows move estimates far: {'; '.join(parts)}.{rest}")
-    usual = some.bars.max()
-    bar = "a standard error" if usual <= DRIVEN else f"rows of a Gaussian as small do ({number(float(usual))} standard errors)"
-    return Check("single rows", FINE, f"No single row, left out, moves an estimate by more than {bar}. The most: {_moved(found, 0)}.")
+    return Check("single rows", FINE, f"No single row, left out, moves an estimate farther than usual. The most: {_moved(found, 0)}.")
 
 
 def _moved(found: Any, r: int) -> str:
@@ -246,4 +243,4 @@ def _moved(found: Any, r: int) -> str:
     d = len(names)
     what = "weight" if p == 0 else f"mean of {names[p - 1]}" if p <= d else f"standard deviation of {names[p - 1 - d]}"
     of = "all components" if p > d and found.model.covariance_type.startswith("tied") else f"component {k + 1}"
-    return f"row {some.rows[r]} the {what} of {of} by {some.moved[r][k, p]:+.2f} standard errors"
+    return f"row {some.rows[r]} the {what} of {of} by {some.moved[r][k, p]:+.2f} standard errors (usual: up to {some.bars[k]:.2f})"
