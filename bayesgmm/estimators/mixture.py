@@ -240,7 +240,7 @@ class MixtureEstimator(Estimator):
         >>> x, names, labels = bg.load_dataset("faithful")
         >>> model = bg.BayesianGaussianMixture(n_components=10, random_state=0).fit(x)
         >>> [check.name for check in model.diagnose(x).concerns]
-        []
+        ['shape']
         """
         return diagnose(self, X, sample_weight, n_draws, random_state, verbose)
 
