@@ -88,7 +88,7 @@ def test_diagonal_model_keeps_a_small_cluster_in_many_columns(seed):
     assert ours > metrics.adjusted_rand_score(truth, theirs)
 
 
-@pytest.mark.parametrize(("n_features", "mass"), [(5, 0.90), (10, 0.73), (20, 0.35)])
+@pytest.mark.parametrize(("n_features", "mass"), [(5, 0.90), pytest.param(10, 0.73, marks=pytest.mark.slow), (20, 0.35)])
 def test_predictive_density_integrates_to_one(n_features, mass):
     """By importance sampling from a wider Student t; the exponential of scikit-learn's ``score_samples`` holds less than 1."""
     x = np.random.default_rng(1).normal(size=(100, n_features))

@@ -105,7 +105,8 @@ def moved(prior, h):
     return Mixture(replace(w, beta=w.beta * jnp.exp(h[0]), shape=w.shape * jnp.exp(h[0])), components)
 
 
-every_law = pytest.mark.parametrize("law", ["asymmetric", "sticks", "sticks_gamma"])
+OTHERS = [pytest.param(law, marks=pytest.mark.slow) for law in ("asymmetric", "sticks")]
+every_law = pytest.mark.parametrize("law", ["sticks_gamma", *OTHERS])
 
 
 @every_law
