@@ -50,6 +50,13 @@ def check_option(name: str, value: Any, allowed: Iterable[str]) -> str:
     raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {brief(value)}.{close_match(str(value), allowed)}")
 
 
+def check_column(column: Any, names: list[str]) -> int:
+    """Number (from 0) of a column given by number or name."""
+    if isinstance(column, str):
+        return names.index(check_option("column", column, names))
+    return int(check_number("column", column, 0, high=len(names) - 1, integer=True))
+
+
 def check_number(name: str, value: Any, low: float, *, high: float = MOST, integer: bool = False, strict: bool = False) -> Any:
     """A finite number of at least ``low`` (above it when ``strict``) and at most ``high``."""
     kind = numbers.Integral if integer else numbers.Real

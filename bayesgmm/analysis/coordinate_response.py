@@ -62,12 +62,6 @@ def spread_of(chart: Chart, x, weight) -> tuple[Spread, float]:
     return Spread(axes @ turned, np.maximum(more, -1)), float(np.clip(1 - values[0], 0, 1))
 
 
-def symmetric_root(covariance: np.ndarray) -> np.ndarray:
-    """The symmetric square root (P, P) of a covariance; unlike others it has no signs or order to choose."""
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-
-
 def with_coefficients(chart: Chart):
     """Covariance B (P, C) of the coordinates with the standardised coefficients, in the order (component; constant, columns, products).
 

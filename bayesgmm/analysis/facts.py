@@ -90,10 +90,15 @@ class Facts:
     version: str = __version__
 
 
+def column_names(model) -> list[str]:
+    """Names of the columns that a model was fitted to; ``x0``, ``x1`` ... where they had none."""
+    return [str(name) for name in getattr(model, "feature_names_in_", [f"x{j}" for j in range(model.n_features_in_)])]
+
+
 def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[str, ...] | None) -> Facts:
     """Facts of a fitted estimator; ``values`` (N, D) in the user's units add the comparison with k-means."""
     d, k = model.n_features_in_, model.n_components_
-    columns = list(getattr(model, "feature_names_in_", [f"x{j}" for j in range(d)]))
+    columns = column_names(model)
     bayesian = model._bayesian
     if values is not None:
         _check_same(model, values)
@@ -105,7 +110,7 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
         n_samples=model._n_samples,
         n_rows=model._n_rows,
         n_features=d,
-        columns=[str(c) for c in columns],
+        columns=columns,
         units=list(units or [""] * d),
         covariance_type=model.covariance_type,
         n_components=k,

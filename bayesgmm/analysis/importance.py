@@ -10,7 +10,7 @@ import numpy as np
 from jax.scipy.special import gammaln, logsumexp
 
 from bayesgmm.analysis.pareto import smoothed
-from bayesgmm.analysis.proposal import Proposal, make_proposal, student, student_around, surroundings
+from bayesgmm.analysis.proposal import Proposal, make_proposal, student, student_around, student_noise, surroundings
 from bayesgmm.analysis.relabelling import MOST, log_share, pair_densities
 from bayesgmm.analysis.unconstrained import Chart, chart_of, outward
 from bayesgmm.analysis.weight_charts import at_mean_concentration
@@ -176,9 +176,7 @@ def own_labelling(prior: Mixture, posterior: Mixture, x, weight, n_draws: int, s
     prior = Mixture(at_mean_concentration(prior.weights, posterior.weights), prior.components)
     chart = chart_of(posterior)
     root, dof = student_around(chart, surroundings(prior, chart, x, weight)[1])
-    rng, size = np.random.default_rng(seed), len(root)
-    z = rng.standard_normal((n_draws + -n_draws % BATCH, size)) @ root.T
-    z = z * np.sqrt(dof / rng.chisquare(dof, (len(z), 1)))
+    z = student_noise(n_draws + -n_draws % BATCH, len(root), dof, np.random.default_rng(seed)) @ root.T
     logs = np.asarray(_own_log_ratios(prior, chart, jnp.asarray(root), jnp.asarray(dof), z, x, weight, score_form([posterior], x)))
     return summarise(logs)
 

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from bayesgmm.analysis.coordinate_response import symmetric_root
 from bayesgmm.analysis.unconstrained import Chart, inward, n_coordinates, outward
 from bayesgmm.analysis.unconstrained import places as coordinate_places
 from bayesgmm.analysis.weight_charts import Ratios
@@ -148,7 +147,13 @@ def covariance_root(found: Curvature, robust: bool) -> tuple[np.ndarray, float]:
     if not robust:
         return (vectors / np.sqrt(values)) @ vectors.T, contraction
     inverse = (vectors / values) @ vectors.T
-    return symmetric_root(inverse @ np.asarray(found.squares) @ inverse), contraction
+    return _symmetric_root(inverse @ np.asarray(found.squares) @ inverse), contraction
+
+
+def _symmetric_root(covariance: np.ndarray) -> np.ndarray:
+    """The symmetric square root (P, P) of a covariance; unlike others it has no signs or order to choose."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def jackknife_root(places: np.ndarray) -> np.ndarray:
@@ -157,4 +162,4 @@ def jackknife_root(places: np.ndarray) -> np.ndarray:
     Efron & Stein (1981), Annals of Statistics 9, eq. 1.1.
     """
     n, away = len(places), places - places.mean(0)
-    return symmetric_root((n - 1) / n * away.T @ away)
+    return _symmetric_root((n - 1) / n * away.T @ away)

@@ -72,7 +72,7 @@ class Proposal(NamedTuple):
         edges = np.round(np.cumsum(np.exp(np.asarray(self.log_weight))) * n).astype(int)
         law = np.searchsorted(edges[:-1], np.arange(n), side="right")
         dof, size = float(self.dof), self.root.shape[1]
-        noise = rng.standard_normal((n, size)) * np.sqrt(dof / rng.chisquare(dof, (n, 1)))
+        noise = student_noise(n, size, dof, rng)
         return law, np.einsum("nij,nj->ni", np.asarray(self.root)[law], noise) if self.n_laws > 1 else noise @ np.asarray(self.root[0]).T
 
     def log_density(self, point: Mixture) -> jax.Array:
@@ -83,6 +83,11 @@ class Proposal(NamedTuple):
             return student(z, root, self.dof) - volume
 
         return jax.scipy.special.logsumexp(jax.vmap(one)(self.chart, self.root) + self.log_weight)
+
+
+def student_noise(n: int, size: int, dof: float, rng: np.random.Generator) -> np.ndarray:
+    """Draws (n, P) of a Student t with centre 0 and the identity as its scale matrix."""
+    return rng.standard_normal((n, size)) * np.sqrt(dof / rng.chisquare(dof, (n, 1)))
 
 
 def student(z, root, dof):

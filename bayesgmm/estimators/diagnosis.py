@@ -13,6 +13,7 @@ import numpy as np
 from bayesgmm.analysis import combine as ways
 from bayesgmm.analysis import predictive_checks, refits, ridgeline
 from bayesgmm.analysis import rows as row_facts
+from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.importance import own_labelling
 from bayesgmm.analysis.influence import Influence, bars, candidates, deviations, estimates, influence, taken
 from bayesgmm.analysis.parameters import dense_covariances, plug_in
@@ -105,7 +106,7 @@ class Diagnosis:
     @property
     def feature_names(self) -> list[str]:
         """Names of the columns."""
-        return [str(name) for name in getattr(self.model, "feature_names_in_", [f"x{j}" for j in range(self._values.shape[1])])]
+        return column_names(self.model)
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -148,7 +149,7 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
         warnings.simplefilter("ignore", FitWarning)
         told("diagnose: drawing parameters ...")
         sure, reason = _draws(model, X, sample_weight, n_draws, seed)
-        fit = Point(model.weights_, model.means_, dense_covariances(model.posterior_))
+        fit = point_of(model)
         points = [fit] * n_draws if sure is None else sure.points()
         resp = row_facts.responsibilities(model.posterior_, model._coordinates, data.values)
         told("diagnose: drawing data ...")
@@ -156,7 +157,7 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
         merges = ways.by_entropy(resp, data.weight)
         groups = ways.groups_after(merges, ways.elbow(ways.entropies(resp, data.weight, merges)))
         told("diagnose: leaving out rows ...")
-        driven = None if sure is None else _influence(model, data, resp, whitened(fit, data.values)[0], sure)
+        driven = None if sure is None else _influence(model, data, fit, resp, sure)
         told("diagnose: importance weights ...")
         k_hat = _k_hat(model, data, seed) if model._bayesian and k > 1 else np.nan
         told("diagnose: searching from other starts ...")
@@ -166,7 +167,7 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
             search=search,
             contraction=np.nan if sure is None else sure.contraction,
             k_hat=k_hat,
-            shape=shape_of(model, data.values, data.weight),
+            shape=shape_of(model, data.values, data.weight, resp),
             predictive=predictive._replace(outliers=numbers[predictive.outliers]),
             groups=tuple(groups),
             one_mode=ridgeline.one_mode(fit, points if sure is not None else points[:1]),
@@ -180,13 +181,16 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
         )
 
 
-def shape_of(model: Any, values: np.ndarray, weight: np.ndarray) -> Shape:
-    """Whether the components of a fitted model look like clusters."""
+def point_of(model: Any) -> Point:
+    """The point estimates of a fitted model."""
+    return Point(model.weights_, model.means_, dense_covariances(model.posterior_))
+
+
+def shape_of(model: Any, values: np.ndarray, weight: np.ndarray, resp: np.ndarray) -> Shape:
+    """Whether the components of a fitted model look like clusters; ``resp`` (N, K) are its responsibilities for the rows (N, D)."""
     structure, tied = COVARIANCE_TYPES[model.covariance_type]
-    point = Point(model.weights_, model.means_, dense_covariances(model.posterior_))
-    resp = row_facts.responsibilities(model.posterior_, model._coordinates, values)
     own = values.shape[1] + (0 if tied else structure.n_parameters(values.shape[1]))
-    return assess(point, values, weight, resp, own)
+    return assess(point_of(model), values, weight, resp, own)
 
 
 def _draws(model: Any, X: Any, sample_weight: Any, n: int, seed: int) -> tuple[Uncertainty | None, str]:
@@ -202,9 +206,9 @@ def _outward(coordinates, posteriors: Mixture) -> Mixture:
     return jax.vmap(lambda posterior: coordinates.mixture_outward(plug_in(posterior)))(posteriors)
 
 
-def _influence(model: Any, data: _Data, resp: np.ndarray, inner: list[np.ndarray], sure: Uncertainty) -> Influence:
+def _influence(model: Any, data: _Data, fit: Point, resp: np.ndarray, sure: Uncertainty) -> Influence:
     """The rows that matter most, left out one by one; the standard errors are those of the draws."""
-    rows = candidates(resp, np.stack([(y**2).sum(1) for y in inner], 1), data.weight)
+    rows = candidates(resp, np.stack([(y**2).sum(1) for y in whitened(fit, data.values)[0]], 1), data.weight)
     prior, start = (row_facts.law_inward(model._coordinates, law) for law in (model.prior_, model.posterior_))
     y, weight = row_facts.rows_inward(model._coordinates, data.values), jnp.asarray(data.weight)
     tried, less = np.append(rows, 0), np.append(taken(data.weight)[rows], 0)  # the last one leaves out nothing
@@ -213,11 +217,10 @@ def _influence(model: Any, data: _Data, resp: np.ndarray, inner: list[np.ndarray
     d = data.values.shape[1]
     dense = np.asarray(outer.structure.to_dense(outer.components.covariance, d))
     without = estimates(outer.weights.weights, outer.components.mean, deviations(dense))
-    whole = estimates(model.weights_[None], model.means_[None], deviations(dense_covariances(model.posterior_))[None])[0]
+    complete = estimates(fit.weights[None], fit.means[None], deviations(fit.covariances)[None])[0]
     errors = estimates(sure.draws["weights"], sure.draws["means"], deviations(sure.dense_covariances)).std(0)
-    heights = bars(data.weight @ resp, d)
-    some = influence(np.arange(len(rows)), without[:-1], whole, errors, found.usable[:-1] | ~found.usable[-1], heights)
-    return some._replace(rows=data.numbers[rows[some.rows]])
+    usable = found.usable[:-1] | ~found.usable[-1]
+    return influence(data.numbers[rows], without[:-1], complete, errors, usable, bars(data.weight @ resp, d))
 
 
 def _k_hat(model: Any, data: _Data, seed: int) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis import rows as row_facts
 from bayesgmm.analysis.held_out import held_out_columns
 from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, combined, share_by
 from bayesgmm.analysis.shape import Shape
@@ -237,4 +238,6 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
     found = next(search for search in searches if search.prior == table["prior"][row])
     best = found.estimator(key, random_state)
     best.restart_agreement_ = found.sweep.agreement(key)
-    return Selection(best, table, criterion, row, best.restart_agreement_, notes, shape_of(best, *found.training.used()))
+    values, weight = found.training.used()
+    shape = shape_of(best, values, weight, row_facts.responsibilities(best.posterior_, best._coordinates, values))
+    return Selection(best, table, criterion, row, best.restart_agreement_, notes, shape)

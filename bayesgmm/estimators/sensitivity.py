@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.parameters import dense_covariances
 from bayesgmm.analysis.partitions import adjusted_rand
 from bayesgmm.analysis.sensitivity import HYPERPARAMETERS, derivatives, pair_derivatives
@@ -111,8 +112,8 @@ def sensitivity(model: Any, X: Any, sample_weight: Any, refits: bool, verbose: b
         "responsibilities": slopes.resp,
     }
     others = _refits(model, X, sample_weight, verbose) if refits else ()
-    names = getattr(model, "feature_names_in_", [f"x{j}" for j in range(y.shape[1])])
-    return Sensitivity((*HYPERPARAMETERS, *(f"mean_prior[{name}]" for name in names)), found, others, model.labels_, now.resp, deviations)
+    names = (*HYPERPARAMETERS, *(f"mean_prior[{name}]" for name in column_names(model)))
+    return Sensitivity(names, found, others, model.labels_, now.resp, deviations)
 
 
 def _shifts(coordinates: Coordinates, y, weight: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesgmm.analysis import draws as ways
 from bayesgmm.analysis.draws import Draws
+from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.importance import TRUSTED, check_exchangeable
 from bayesgmm.analysis.pareto import FEWEST
 from bayesgmm.analysis.response import SLOW
@@ -117,7 +118,7 @@ def published(model: Any, found: Draws, values: np.ndarray, y: np.ndarray, metho
             "means": outer.components.mean,
             "covariances": covariances[:, 0] if tied else covariances,
         },
-        feature_names=[str(name) for name in getattr(model, "feature_names_in_", [f"x{j}" for j in range(values.shape[1])])],
+        feature_names=column_names(model),
         k_hat=float(facts["k_hat"]),
         ess=float(facts["ess"]),
         r_hat=float(facts["r_hat"]),

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis.facts import column_names
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
 """Okabe & Ito's palette, told apart by colour-blind readers; it repeats with other markers."""
 
@@ -33,7 +35,7 @@ def plot_components(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: A
 
         ax = plt.subplots(figsize=(6, 4.5))[1]
     values = np.asarray(X, float)
-    names = list(getattr(model, "feature_names_in_", [f"x{j}" for j in range(model.n_features_in_)]))
+    names = column_names(model)
     if model.n_features_in_ == 1:
         _histogram(model, values[:, 0], ax)
         ax.set(xlabel=names[0], ylabel="density")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.plots.components import _style
-from bayesgmm.validation import check_number, check_option
+from bayesgmm.plots.uncertainty import _axes
+from bayesgmm.validation import check_column
 
 BAND = 0.94
 """Share of the drawn data sets within the band."""
@@ -36,16 +37,8 @@ def plot_predictive_check(diagnosis: Any, column: int | str | None = None, ax: A
         A column that does not exist.
     """
     names = diagnosis.feature_names
-    j = int(diagnosis.predictive.column_p.argmin())
-    if isinstance(column, str):
-        check_option("column", column, names)
-        j = names.index(column)
-    elif column is not None:
-        j = int(check_number("column", column, 0, high=len(names) - 1, integer=True))
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(6.5, 4), layout="constrained")[1]
+    j = int(diagnosis.predictive.column_p.argmin()) if column is None else check_column(column, names)
+    ax = _axes(ax, (6.5, 4))
     values, weight = diagnosis._values[:, j], diagnosis._weight
     edges = np.histogram_bin_edges(values, int(np.clip(1.2 * np.sqrt(len(values)), 10, 50)))
     seen = np.histogram(values, edges, weights=weight, density=True)[0]

@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm.analysis import partitions
 from bayesgmm.frames import to_rows
 from bayesgmm.plots.components import MARKERS, _style
-from bayesgmm.validation import brief, check_number, check_option
+from bayesgmm.validation import brief, check_column, check_number, check_option
 
 QUANTITIES = {"weights": "weight", "means": "mean of {}", "standard_deviations": "standard deviation of {}"}
 """Quantities that `plot_intervals` draws, with the words on the axis."""
@@ -88,10 +88,7 @@ def _column(uncertainty: Any, quantity: str, column: int | str | None) -> tuple[
         if column is not None:
             raise ValueError(f"column is for means and standard deviations; weights have none. Got {brief(column)}.")
         return None, ""
-    if isinstance(column, str):
-        check_option("column", column, names)
-        return names.index(column), column
-    j = 0 if column is None else int(check_number("column", column, 0, high=len(names) - 1, integer=True))
+    j = 0 if column is None else check_column(column, names)
     return j, names[j]
 
 
