@@ -148,15 +148,15 @@ def check_spread(values: np.ndarray, weight: np.ndarray, names: Names, constant_
     tiny = np.flatnonzero((spread > 0) & (spread < 1 / LARGEST))
     if len(tiny):
         raise ValueError(f"In {data}, {column_label(tiny[0], names)} has a spread of only {spread[tiny[0]]:g}; rescale it.")
-    _check_drowned(used, names, data)
+    _check_drowned(used, low, high, names, data)
 
 
-def _check_drowned(used: np.ndarray, names: Names, data: str) -> None:
+def _check_drowned(used: np.ndarray, low: np.ndarray, high: np.ndarray, names: Names, data: str) -> None:
     """No value so far from all others that they lose their digits next to it."""
     part = used[:: max(1, len(used) // 10_000)]
     centre = np.median(part, axis=0)
     typical = np.median(np.abs(part - centre), axis=0)
-    far = np.abs(used - centre).max(0)
+    far = np.maximum(high - centre, centre - low)
     drowned = np.flatnonzero((typical > 0) & (far > LOST * typical))
     if len(drowned):
         j = drowned[0]
@@ -179,10 +179,11 @@ def check_enough(values: np.ndarray, weight: np.ndarray, n_components: int, what
 def count_distinct(values: np.ndarray, enough: int) -> int:
     """Number of distinct rows, counted up to ``enough``."""
     seen: set[bytes] = set()
-    for row in np.ascontiguousarray(values) + 0.0:
-        seen.add(row.tobytes())
-        if len(seen) >= enough:
-            break
+    for start in range(0, len(values), 4096):
+        for row in np.ascontiguousarray(values[start : start + 4096]) + 0.0:
+            seen.add(row.tobytes())
+            if len(seen) >= enough:
+                return enough
     return len(seen)
 
 

@@ -18,7 +18,7 @@ import bayesgmm
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import FlatGaussian
-from bayesgmm.core.structures import STRUCTURES, Blocks
+from bayesgmm.core.structures import STRUCTURES, Blocks, with_constant
 from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.inference.loop import fit
 
@@ -190,8 +190,8 @@ class Graded:
     def outer(self, a):
         return (a**2 / self.grade).sum(-1)
 
-    def moments(self, x):
-        return (x**2 / self.grade).sum(-1, keepdims=True)
+    def features(self, columns):
+        return jnp.concatenate([with_constant(columns), (columns**2 / self.grade[:, None]).sum(0, keepdims=True)])
 
     def from_moments(self, moments, n_features):
         return moments[..., 0]

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
+from bayesgmm.inference.compiling import jit
 
 
 class Collapse(NamedTuple):
@@ -28,15 +29,22 @@ class Collapse(NamedTuple):
     column: int
 
 
+@jit
+def _smallest(posterior: Mixture):
+    """Smallest eigenvalue of each covariance."""
+    return posterior.structure.smallest(posterior.components.covariance)
+
+
 def collapsed(posterior: Mixture, stats: Stats, floor: float) -> np.ndarray:
     """Mask (K,) of components at the covariance floor, or with too few rows to have a covariance; inner coordinates."""
     structure = posterior.structure
-    smallest = np.asarray(structure.smallest(jnp.asarray(posterior.components.covariance)))
+    smallest = np.asarray(_smallest(posterior))
     thin = np.broadcast_to(smallest <= 1.01 * floor, (posterior.n_components,))
     if posterior.tied and posterior.n_components > 1:
         return np.asarray(thin)
     needed = structure.blocks(posterior.components.n_features).size + 1
-    return thin | (np.asarray(stats.counts) < min(needed, float(np.sum(stats.counts))))
+    counts = np.asarray(stats.counts)
+    return thin | (counts < min(needed, float(counts.sum())))
 
 
 def describe(posterior: Mixture, mask: np.ndarray, scale: np.ndarray, labels: np.ndarray) -> tuple[Collapse, ...]:

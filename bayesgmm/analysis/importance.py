@@ -130,7 +130,7 @@ def score_form(posteriors: list[Mixture], x):
 
 
 def _products(structure, natural, x):
-    return product_scores(structure, natural, x, structure.moments(x))
+    return product_scores(structure, natural, structure.features(x.T)).T
 
 
 @jit

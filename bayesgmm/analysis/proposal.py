@@ -116,8 +116,8 @@ def surroundings(prior: Mixture, chart: Chart, x, weight):
     return lower_bound(prior, posterior, collect(posterior, x, weight, score=_plain)), hidden
 
 
-def _plain(structure, natural, x, moments):
-    return centred_scores(structure, natural, x)
+def _plain(structure, natural, features):
+    return centred_scores(structure, natural, features[1 : natural.mean.shape[1] + 1].T).T
 
 
 @jit

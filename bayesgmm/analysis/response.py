@@ -24,7 +24,7 @@ from bayesgmm.core.linalg import cholesky
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import accumulate, scores, soft
+from bayesgmm.inference.kernel import accumulate, responsibilities
 
 MOST = 3000
 """Coefficients up to which the evidence is corrected."""
@@ -49,7 +49,7 @@ def n_coefficients(posterior: Mixture) -> int:
     k, d = int(np.sum(np.asarray(posterior.weights.alive()))), posterior.components.n_features
     if posterior.tied:
         return k * (1 + d)
-    return k * (1 + d + posterior.structure.moments(jnp.zeros((1, d))).shape[1])
+    return k * len(posterior.structure.features(jnp.zeros((d, 1))))
 
 
 def _own_features(law: NormalWishart, x):
@@ -67,7 +67,7 @@ def _own_features(law: NormalWishart, x):
     def one(mean, root, kappa, dof):
         y = structure.solve(root, x - mean)
         spread = jnp.sqrt(dof / 2 * distinct)
-        squares = spread * structure.moments(y) - sizes * copies / 2 / spread
+        squares = spread * structure.features(y.T)[1 + d :].T - sizes * copies / 2 / spread
         return jnp.concatenate([jnp.sqrt(dof / kappa) * y, squares], 1)
 
     columns = jax.vmap(one)(law.mean, factor, law.mean_precision, law.dof)
@@ -180,7 +180,7 @@ def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
     structure, natural, k = posterior.structure, posterior.natural(), posterior.n_components
 
     def one(rows, weights):
-        resp = soft(scores(structure, natural, rows, structure.moments(rows)))[1]
+        resp = responsibilities(structure, natural, rows)
         return _information(features(posterior, rows), resp, weights)
 
     information = jnp.asarray(accumulate(one, x, weight, chunk_size))
@@ -215,7 +215,7 @@ def _hidden(posterior: Mixture, scale, vectors, x, weight):
     shaped = columns.reshape(k, -1, columns.shape[1])
 
     def one(rows, weights):
-        resp = soft(scores(structure, natural, rows, structure.moments(rows)))[1]
+        resp = responsibilities(structure, natural, rows)
         own = jnp.broadcast_to(features(posterior, rows), (len(rows), k, shaped.shape[1]))
         moved = jnp.einsum("nkq,kqr->nkr", own, shaped)
         away = resp[:, :, None] * (moved - jnp.einsum("nk,nkr->nr", resp, moved)[:, None]) * weights[:, None, None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
@@ -13,6 +12,7 @@ from jax.scipy.special import logsumexp
 from bayesgmm.analysis.parameters import plug_in
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.points import Gaussian
 from bayesgmm.inference import kernel
 from bayesgmm.inference.compiling import jit
 
@@ -48,7 +48,7 @@ def rows_inward(coordinates: Coordinates, x):
 def _scores(inner: Mixture, coordinates: Coordinates, x):
     """Scores (N, K) of rows in the user's units under a mixture in inner coordinates."""
     y = coordinates.inward(x)
-    return kernel.scores(inner.structure, inner.natural(), y, inner.structure.moments(y))
+    return kernel.scores(inner.structure, inner.natural(), y)
 
 
 @jit
@@ -71,13 +71,26 @@ def _predictive(inner, prior, coordinates, x):
     return inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
 
 
+def _best_two(resp):
+    """Places of the two largest of each column, and their values, (4, N)."""
+    best = resp.argmax(0)
+    others = jnp.where(jnp.arange(len(resp))[:, None] == best, -1, resp)
+    second = jnp.where(len(resp) > 1, others.argmax(0), 0)
+    return jnp.stack([best.astype(resp.dtype), second.astype(resp.dtype), resp.max(0), jnp.maximum(others.max(0), 0)])
+
+
 @jit
-def _two_best(inner, coordinates, x):
-    resp = _responsibilities(inner, coordinates, x)
-    if resp.shape[1] == 1:
-        return jnp.concatenate([jnp.zeros((len(x), 2)), resp, jnp.zeros((len(x), 1))], 1)
-    values, index = jax.lax.top_k(resp, 2)
-    return jnp.concatenate([index.astype(resp.dtype), values], 1)
+def _table(inner, coordinates, x):
+    return _best_two(_responsibilities(inner, coordinates, x).T).T
+
+
+@jit
+def _table_and_density(inner, coordinates, x):
+    """The table of rows and their log density under the point estimates, (N, 5): one set of scores where the fit is such estimates."""
+    norm, resp = kernel.soft(_scores(inner, coordinates, x).T, 0)
+    if not isinstance(inner.components, Gaussian):
+        norm = logsumexp(_scores(plug_in(inner), coordinates, x), axis=1)
+    return jnp.concatenate([_best_two(resp), norm[None] - coordinates.log_det]).T
 
 
 def _over(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others) -> np.ndarray:
@@ -109,5 +122,14 @@ def log_predictive(posterior: Mixture, prior: Mixture, coordinates: Coordinates,
 
 def row_table(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> RowTable:
     """Best and second-best component of each row."""
-    table = _over(_two_best, posterior, coordinates, x)
+    return _split(_over(_table, posterior, coordinates, x))
+
+
+def row_table_and_density(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> tuple[RowTable, np.ndarray]:
+    """What `row_table` and `log_plug_in` answer, in one pass over the rows."""
+    found = _over(_table_and_density, posterior, coordinates, x)
+    return _split(found), found[:, 4]
+
+
+def _split(table: np.ndarray) -> RowTable:
     return RowTable(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2], table[:, 3])

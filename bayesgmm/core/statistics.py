@@ -56,11 +56,19 @@ class Natural(NamedTuple):
     precision: jax.Array
 
 
-def product_scores(structure: Structure, natural: Natural, x: jax.Array, moments: jax.Array) -> jax.Array:
-    """Scores (N, K) as two matrix products on rows (N, D) and their second moments (N, P); METHODS' feature form."""
+def product_scores(structure: Structure, natural: Natural, features: jax.Array) -> jax.Array:
+    """Scores (K, N) as one matrix product on features (F, N) of rows.
+
+    Where there is one precision only the first-order features, 1 and x, are used: ``x^T precision x`` is then one number a row.
+    """
     linear = structure.multiply(natural.precision, natural.mean)
     constant = natural.level - (linear * natural.mean).sum(-1) / 2
-    return constant + x @ linear.T - moments @ structure.coefficients(natural.precision).T / 2
+    known = jnp.concatenate([constant[:, None], linear], 1)
+    if len(natural.precision) == 1:
+        first = features[: known.shape[1]]
+        x = first[1:].T
+        return known @ first - (structure.multiply(natural.precision[0], x) * x).sum(-1) / 2
+    return jnp.concatenate([known, structure.coefficients(natural.precision) / -2], 1) @ features
 
 
 def centred_scores(structure: Structure, natural: Natural, x: jax.Array) -> jax.Array:

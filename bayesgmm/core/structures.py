@@ -52,16 +52,16 @@ class Structure(Protocol):
         """Packed ``a a^T`` of vectors (..., D)."""
         ...
 
-    def moments(self, x: jax.Array) -> jax.Array:
-        """Second-order features (N, P) of rows: the distinct entries of ``x x^T``."""
+    def features(self, columns: jax.Array) -> jax.Array:
+        """Features (1 + D + P, N) of rows given as columns (D, N): 1, x and the distinct entries of ``x x^T``."""
         ...
 
     def from_moments(self, moments: jax.Array, n_features: int) -> jax.Array:
-        """Packed matrices (..., packed) from sums of `moments` (..., P)."""
+        """Packed matrices (..., packed) from sums (..., P) of the second-order `features`."""
         ...
 
     def coefficients(self, matrix: jax.Array) -> jax.Array:
-        """Weights (..., P) with ``moments(x) @ coefficients(A) = x^T A x``."""
+        """Weights (..., P) of the second-order `features` in ``x^T A x``."""
         ...
 
     def factor(self, matrix: jax.Array) -> jax.Array:
@@ -117,6 +117,17 @@ class Structure(Protocol):
         ...
 
 
+def with_constant(columns):
+    """First-order features (1 + D, N): 1 and x."""
+    return jnp.concatenate([jnp.ones((1, columns.shape[1]), columns.dtype), columns])
+
+
+def _products(columns, first, second):
+    """Products of entries of (1, x): all features in one operation, which XLA turns into a single loop."""
+    whole = with_constant(columns)
+    return whole[first] * whole[second]
+
+
 @dataclasses.dataclass(frozen=True)
 class Full:
     """Any symmetric positive matrix; packed shape (D, D)."""
@@ -135,8 +146,8 @@ class Full:
     def outer(self, a):
         return a[..., :, None] * a[..., None, :]
 
-    def moments(self, x):
-        return jnp.concatenate([x[:, i : i + 1] * x[:, i:] for i in range(x.shape[1])], axis=1)
+    def features(self, columns):
+        return _products(columns, *np.triu_indices(len(columns) + 1))
 
     def from_moments(self, moments, n_features):
         place = np.zeros((n_features, n_features), int)
@@ -219,8 +230,9 @@ class Diagonal:
     def outer(self, a):
         return a**2
 
-    def moments(self, x):
-        return x**2
+    def features(self, columns):
+        places = np.arange(len(columns) + 1)
+        return _products(columns, np.append(places * 0, places[1:]), np.append(places, places[1:]))
 
     def from_moments(self, moments, n_features):
         return moments
@@ -286,8 +298,8 @@ class Spherical:
     def outer(self, a):
         return (a**2).sum(-1)
 
-    def moments(self, x):
-        return (x**2).sum(-1, keepdims=True)
+    def features(self, columns):
+        return jnp.concatenate([with_constant(columns), (columns**2).sum(0, keepdims=True)])
 
     def from_moments(self, moments, n_features):
         return moments[..., 0]

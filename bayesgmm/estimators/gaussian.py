@@ -248,7 +248,7 @@ class GaussianMixture(MixtureEstimator):
         if self.prior is not None:
             return
         mask = collapsed(fit.result.posterior, fit.result.stats, self.reg_covar)
-        scale = problem.column_scale()
+        scale = problem.column_scale
         self.collapsed_ = describe(self.posterior_, mask, scale, self.labels_)
         if self.collapsed_:
             warnings.warn(collapse_message(self.collapsed_, getattr(self, "feature_names_in_", None)), FitWarning, stacklevel=4)

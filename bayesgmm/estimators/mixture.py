@@ -38,7 +38,7 @@ def store(estimator: MixtureEstimator, fit: Fit, problem: Problem, training: Tra
     estimator.posterior_, estimator.prior_ = found.posterior, found.prior
     _store_parameters(estimator, found)
     estimator.lower_bound_ = float(fit.result.stats.log_norm) - problem.log_jacobian - float(found.penalty)
-    estimator.lower_bounds_ = [float(b) + estimator.lower_bound_ - fit.bound for b in fit.history]
+    estimator.lower_bounds_ = (fit.history + (estimator.lower_bound_ - fit.bound)).tolist()
     estimator.n_iter_ = fit.n_steps
     estimator.converged_ = fit.outcome == Outcome.CONVERGED
     estimator.n_starts_, estimator.restart_agreement_ = len(fit.start_bounds), fit.agreement
@@ -76,9 +76,9 @@ def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
         del estimator.feature_names_in_
     structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
     estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, values.shape[1])
-    table = rows.row_table(estimator.posterior_, estimator._coordinates, values)
+    table, density = rows.row_table_and_density(estimator.posterior_, estimator._coordinates, values)
     estimator.labels_ = table.label
-    estimator.log_likelihood_ = float(weight @ estimator._plug_in_log_density(values))
+    estimator.log_likelihood_ = float(weight @ density)
     estimator._n_rows, estimator._n_samples = float(weight.sum()), len(values)
     doubtful = np.argsort(table.probability, kind="stable")[:N_DOUBTFUL]
     doubtful = doubtful[(table.probability[doubtful] < CERTAIN) & (weight[doubtful] > 0)]

@@ -14,10 +14,11 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import FlatGaussian
 from bayesgmm.core.statistics import Stats, product_scores
 from bayesgmm.core.weights import Dirichlet, FlatWeights
+from bayesgmm.inference import kernel
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.hierarchy import Knobs, tune
-from bayesgmm.inference.kernel import from_responsibilities, scores, soft
+from bayesgmm.inference.kernel import from_responsibilities
 from bayesgmm.inference.loop import run
 from bayesgmm.inference.problem import Problem
 
@@ -198,7 +199,7 @@ def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, 
 @jit
 def responsibilities(posterior: Mixture, x):
     """Responsibilities (N, P) of rows."""
-    return soft(scores(posterior.structure, posterior.natural(), x, posterior.structure.moments(x)))[1]
+    return kernel.responsibilities(posterior.structure, posterior.natural(), x)
 
 
 def padded_widths(problem: Problem, most: int) -> tuple[int, ...]:

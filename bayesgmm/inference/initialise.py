@@ -26,13 +26,18 @@ def sampled(key, x, weight):
     return x[rows], weight[rows]
 
 
+@jit
+def _two_keys(key):
+    return tuple(jax.random.split(key))
+
+
 def _label(x, centres):
-    return nearest_centre(x, Centroids(centres, jnp.ones(len(centres), bool)))[0]
+    return nearest_centre(x, Centroids(centres, np.ones(len(centres), bool)))[0]
 
 
 def by_kmeans(key, x, weight, n_components: int):
     """Clusters of k-means from a k-means++ seed."""
-    first, second = jax.random.split(key)
+    first, second = _two_keys(key)
     rows, weights = sampled(first, x, weight)
     result = lloyd(rows, weights, seed(second, rows, weights, n_components), tol=1e-6, max_steps=50)
     return nearest_centre(x, result.posterior)[0]
@@ -40,13 +45,13 @@ def by_kmeans(key, x, weight, n_components: int):
 
 def by_kmeans_plus_plus(key, x, weight, n_components: int):
     """Rows nearest to each k-means++ seed."""
-    first, second = jax.random.split(key)
+    first, second = _two_keys(key)
     return _label(x, seed(second, *sampled(first, x, weight), n_components))
 
 
 def by_random_rows(key, x, weight, n_components: int):
     """Rows nearest to each of K distinct rows drawn at random."""
-    first, second = jax.random.split(key)
+    first, second = _two_keys(key)
     return _label(x, seed(second, *sampled(first, x, weight), n_components, spread=False))
 
 

@@ -1,7 +1,9 @@
 """Rows to statistics: the only code of a fit that reads the data.
 
-A pass is two matrix products a chunk on the features [x, distinct products of x]: scores = features @ natural parameters and
-statistics = responsibilities^T @ features. Memory is O(chunk x (features + K)) beyond the data. Where a chunk holds rows so far
+A pass is two matrix products a chunk on the features [1, x, distinct products of x]: scores = natural parameters @ features and
+statistics = features @ responsibilities^T. Features lie along the first axis, rows along the last: then every loop over rows is a
+loop over neighbours in memory, and both products are of the kind that XLA runs fastest on CPUs. Components that share their
+covariance need the features 1 and x only. Memory is O(chunk x (features + K)) beyond the data. Where a chunk holds rows so far
 from the origin, relative to the narrowest component, that the product form would lose digits, its scores are computed from
 centred differences instead.
 """
@@ -16,6 +18,7 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Natural, Stats, centred_scores, product_scores
+from bayesgmm.core.structures import with_constant
 
 CHUNK_ENTRIES = 2**20
 """Numbers held per chunk of features and scores: about 8 MiB in float64, chosen by measurement to stay in cache."""
@@ -24,18 +27,18 @@ LOSS = {4: 1e3, 8: 1e6}
 """Largest ``|x|^2 trace(precision)`` for the product form, by item size: an error of about 1e-9 in float64, 1e-3 in float32."""
 
 
-def soft(scores):
-    """Normalisers (N,) and responsibilities (N, K) of the E-step."""
-    top = jax.lax.stop_gradient(scores.max(1, keepdims=True))
+def soft(scores, axis: int = 1):
+    """Normalisers (N,) of the E-step, and responsibilities shaped as the scores, components along ``axis``."""
+    top = jax.lax.stop_gradient(scores.max(axis, keepdims=True))
     powers = jnp.exp(scores - top)
-    total = powers.sum(1, keepdims=True)
-    return (top + jnp.log(total))[:, 0], powers / total
+    total = powers.sum(axis, keepdims=True)
+    return (top + jnp.log(total)).squeeze(axis), powers * (1 / total)
 
 
-def hard(scores):
-    """Best score (N,) and one-hot assignment (N, K): classification EM, and k-means for equal spherical components."""
-    best = scores.argmax(1)
-    return scores.max(1), jax.nn.one_hot(best, scores.shape[1], dtype=scores.dtype)
+def hard(scores, axis: int = 1):
+    """Best score (N,) and one-hot assignment, components along ``axis``: classification EM, and k-means for equal spherical components."""
+    best = scores.argmax(axis)
+    return scores.max(axis), jax.nn.one_hot(best, scores.shape[axis], dtype=scores.dtype, axis=axis)
 
 
 def chunk_rows(n_features: int, n_components: int) -> int:
@@ -44,30 +47,34 @@ def chunk_rows(n_features: int, n_components: int) -> int:
     return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / width)), 128, 8192))
 
 
-def scores(structure, natural: Natural, x, moments):
-    """Scores (N, K) of rows, in the product form or, where that loses digits, the centred one."""
-    widest = structure.inner(natural.precision, structure.identity(x.shape[1]).astype(x.dtype)).max()
+def careful_scores(structure, natural: Natural, features):
+    """Scores (K, N) in the product form or, where that loses digits, the centred one."""
+    d = natural.mean.shape[1]
+    x = features[1 : d + 1]
+    widest = structure.inner(natural.precision, structure.identity(d).astype(x.dtype)).max()
     if structure.rank == 0:
-        widest = widest * x.shape[1]
-    reach = (x**2).sum(1).max() * widest
-    safe = reach <= LOSS[x.dtype.itemsize]
-    return jax.lax.cond(
-        safe,
-        lambda: product_scores(structure, natural, x, moments),
-        lambda: centred_scores(structure, natural, x),
-    )
+        widest = widest * d
+    safe = (x**2).sum(0).max() * widest <= LOSS[x.dtype.itemsize]
+    return jax.lax.cond(safe, lambda: product_scores(structure, natural, features), lambda: centred_scores(structure, natural, x.T).T)
 
 
-def summarise(structure, tied: bool, natural: Natural, x, weight, assign: Callable = soft, score: Callable = scores) -> Stats:
-    """Statistics of one chunk of rows (N, D) with weights (N,)."""
-    moments = structure.moments(x)
-    norm, resp = assign(score(structure, natural, x, moments))
-    weighted = resp * weight[:, None]
-    spread = (weight[None] if tied else weighted.T) @ moments
-    return Stats(weight @ norm, weighted.sum(0), weighted.T @ x, structure.from_moments(spread, x.shape[1]))
+def scores(structure, natural: Natural, x):
+    """Scores (N, K) of rows (N, D), by `careful_scores`."""
+    return careful_scores(structure, natural, structure.features(x.T)).T
 
 
-def accumulate(one: Callable, x, others, chunk_size: int) -> Stats:
+def responsibilities(structure, natural: Natural, x):
+    """Responsibilities (N, K) of rows (N, D)."""
+    return soft(scores(structure, natural, x))[1]
+
+
+def _packed(structure, sums, d: int, log_norm, spread) -> Stats:
+    """Statistics from sums (F, K) of features; ``spread`` is the scatter of a tied model, None otherwise."""
+    scatter = structure.from_moments(sums[1 + d :].T, d) if spread is None else spread
+    return Stats(log_norm, sums[0], sums[1 : 1 + d].T, scatter)
+
+
+def accumulate(one: Callable, x, others, chunk_size: int):
     """Sum ``one(rows, others of those rows)`` over chunks, without copying the rows; ``others`` is a pytree of (N, ...) arrays."""
     n, size = x.shape[0], min(chunk_size, x.shape[0])
     tail = n - n % size
@@ -79,24 +86,54 @@ def accumulate(one: Callable, x, others, chunk_size: int) -> Stats:
         total = one(*part(tail, n - tail))
     else:
         total = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(one, *part(0, size)))
-    return jax.lax.fori_loop(0, n // size, lambda i, stats: stats + one(*part(i * size, size)), total)
+    return jax.lax.fori_loop(0, n // size, lambda i, sums: jax.tree.map(jnp.add, sums, one(*part(i * size, size))), total)
 
 
-def collect(posterior: Mixture, x, weight, assign: Callable = soft, chunk_size: int | None = None, score: Callable = scores) -> Stats:
+def collect(
+    posterior: Mixture,
+    x,
+    weight,
+    assign: Callable = soft,
+    chunk_size: int | None = None,
+    score: Callable = careful_scores,
+    spread=None,
+) -> Stats:
     """E-step and statistics in one pass over rows (N, D) with weights (N,); sums are kept in the posterior's precision.
 
-    ``score`` is `scores`, or `product_scores` for a search, which needs fewer digits: under ``vmap`` `scores` would compute both forms.
+    ``score`` is `careful_scores`, or `product_scores` for a search, which needs fewer digits: under ``vmap`` `careful_scores` would
+    compute both forms. ``spread``, of a tied model, is what `shared_spread` answers, for callers that make many passes.
     """
-    structure, tied = posterior.structure, posterior.tied
+    structure, d = posterior.structure, x.shape[1]
+    size = chunk_size or chunk_rows(d, posterior.n_components)
+    if spread is None:
+        spread = shared_spread(posterior, x, weight, size)
+    features = structure.features if spread is None else with_constant
     natural = posterior.natural()
     kept = natural.level.dtype
     natural = jax.tree.map(lambda a: a.astype(x.dtype), natural)
 
     def one(rows, weights):
-        stats = summarise(structure, tied, natural, rows, weights, assign, score)
-        return jax.tree.map(lambda a: a.astype(kept), stats)
+        found = features(rows.T)
+        norm, resp = assign(score(structure, natural, found), 0)
+        return (weights @ norm).astype(kept), (found @ (resp * weights).T).astype(kept)
 
-    return accumulate(one, x, weight, chunk_size or chunk_rows(x.shape[1], posterior.n_components))
+    log_norm, sums = accumulate(one, x, weight, size)
+    return _packed(structure, sums, d, log_norm, spread)
+
+
+def shared_spread(posterior: Mixture, x, weight, chunk_size: int | None = None):
+    """Scatter (1, packed) of all rows where the covariance is shared: no responsibilities change it; None otherwise."""
+    if not posterior.tied:
+        return None
+    size = chunk_size or chunk_rows(x.shape[1], posterior.n_components)
+    return _spread(posterior.structure, x, weight, size, jax.eval_shape(posterior.natural).level.dtype)
+
+
+def _spread(structure, x, weight, chunk_size: int, dtype):
+    """Packed sum (1, packed) of the outer products of all rows."""
+    d = x.shape[1]
+    moments = accumulate(lambda rows, weights: (structure.features(rows.T)[1 + d :] @ weights).astype(dtype), x, weight, chunk_size)
+    return structure.from_moments(moments, d)[None]
 
 
 def from_responsibilities(structure, tied: bool, x, resp, weight, chunk_size: int | None = None) -> Stats:
@@ -112,15 +149,15 @@ def from_labels(structure, tied: bool, x, labels, n_components: int, weight, chu
 
 def _given(structure, tied, x, assigned, weight, spread, n_components, chunk_size):
     d = x.shape[1]
+    size = chunk_size or chunk_rows(d, n_components)
+    features = with_constant if tied else structure.features
 
     def one(rows, others):
         weights, assigned = others
-        weighted = spread(assigned) * weights[:, None]
-        second = (weights[None] if tied else weighted.T) @ structure.moments(rows)
-        zero = jnp.zeros((), rows.dtype)
-        return Stats(zero, weighted.sum(0), weighted.T @ rows, structure.from_moments(second, d))
+        return features(rows.T) @ (spread(assigned) * weights[:, None])
 
-    return accumulate(one, x, (weight, assigned), chunk_size or chunk_rows(d, n_components))
+    shared = _spread(structure, x, weight, size, x.dtype) if tied else None
+    return _packed(structure, accumulate(one, x, (weight, assigned), size), d, jnp.zeros((), x.dtype), shared)
 
 
 def map_rows(function: Callable, rows: np.ndarray, chunk_size: int) -> np.ndarray:

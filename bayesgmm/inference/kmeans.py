@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bayesgmm.core.linalg import NEVER
 from bayesgmm.core.pytree import pytree, static
@@ -81,7 +82,7 @@ def seed(key, x, weight, n_clusters: int, spread: bool = True):
     def draw(key, mass):
         total = jnp.cumsum(mass[order])
         u = jax.random.uniform(key, (n_trials,), x.dtype) * total[-1]
-        return x[order[jnp.clip(jnp.searchsorted(total, u, side="right"), 0, len(x) - 1)]]
+        return x[order[jnp.clip((total[:, None] <= u).sum(0), 0, len(x) - 1)]]
 
     def add(k, state):
         centres, nearest = state
@@ -121,14 +122,15 @@ def lloyd(x, weight, centres, *, tol: float = 0.0, max_steps: int = 300, chunk_s
         ``posterior`` is a `Centroids`, ``lower_bound`` minus half the weighted inertia.
     """
     prior = FlatCentroids(len(centres))
-    start = Centroids(centres, jnp.ones(len(centres), bool))
+    start = Centroids(centres, np.ones(len(centres), bool))
     for _ in range(len(centres)):
         result = run(prior, start, x, weight, tol, max_steps, max_steps=max_steps, assign=hard, chunk_size=chunk_size)
-        empty = ~(result.stats.counts > 0)
-        if not empty.any():
+        alive = np.asarray(result.stats.counts) > 0
+        if alive.all():
             return result
         _, distance = nearest_centre(x, result.posterior, chunk_size)
-        farthest = x[jnp.argmax(jnp.where(weight > 0, distance, -1))]
-        spot = jnp.argmax(empty)
-        start = Centroids(result.posterior.mean.at[spot].set(farthest), (~empty).at[spot].set(True))
+        farthest, spot = np.where(np.asarray(weight) > 0, distance, -1).argmax(), alive.argmin()
+        mean = np.array(result.posterior.mean)
+        mean[spot], alive[spot] = np.asarray(x[farthest]), True
+        start = Centroids(mean, alive)
     return result

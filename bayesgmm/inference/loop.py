@@ -15,7 +15,7 @@ from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import Memory, empty, propose, refuse, remember, residual_norm, slowness
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import collect, scores, soft
+from bayesgmm.inference.kernel import careful_scores, collect, shared_spread, soft
 
 
 class Outcome(enum.IntEnum):
@@ -128,7 +128,7 @@ def run(
     assign: Callable = soft,
     chunk_size: int | None = None,
     depth: int = 0,
-    score: Callable = scores,
+    score: Callable = careful_scores,
 ):
     """Iterate update and E-step from ``start`` until the bound settles; see `fit`.
 
@@ -136,7 +136,8 @@ def run(
     part of the compiled program. With ``settle``, and ``depth``, the statistics too must change by no more than that, per row.
     """
     allowed = tol * weight.sum()
-    gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size, score=score)
+    spread = shared_spread(start, x, weight, chunk_size)
+    gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size, score=score, spread=spread)
 
     def body(state: _State) -> _State:
         """Judge the trial, then make the next one."""

@@ -10,15 +10,26 @@ import numpy as np
 
 from bayesgmm.core.coordinates import Coordinates, standardising
 from bayesgmm.core.structures import Structure
+from bayesgmm.inference.compiling import jit
 
 RIDGE = 1e-6
 """Added to the correlation matrix of linearly dependent columns, relative to its unit diagonal."""
 
 LARGE = 2**17
-"""Rows from which no padding is added."""
+"""Rows from which padding is kept to a minimum, since compiling is then no matter."""
 
 DEPENDENT = 1e-10
 """Columns count as linearly dependent when one of them keeps less than this share of its variance given the others."""
+
+
+BLOCK = 2**19
+"""Numbers per block of rows that are read at once on the host."""
+
+WHOLE = 2**13
+"""Large numbers of rows are rounded up to a multiple of this, so that the chunks of a pass come out even."""
+
+ALIGNED = 64
+"""Bytes to which an array must be aligned for JAX to use it where it lies."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +43,10 @@ class Problem:
     weight : jax.Array, shape (N',)
         Weights; 0 for the rows that `padded` appended.
     coordinates : Coordinates
+    log_det : float
+        That of the coordinates.
+    column_scale : ndarray, shape (D,)
+        Standard deviation of each column in the user's units, as the coordinates hold it.
     dependent : tuple of int
         Columns that are linear combinations of earlier ones, to which the ridge was applied.
     """
@@ -39,6 +54,8 @@ class Problem:
     x: jax.Array
     weight: jax.Array
     coordinates: Coordinates
+    log_det: float
+    column_scale: np.ndarray
     dependent: tuple[int, ...]
 
     @property
@@ -52,49 +69,52 @@ class Problem:
     @property
     def n_rows(self) -> float:
         """Sum of the weights."""
-        return float(self.weight.sum())
+        return float(np.asarray(self.weight).sum())
 
     @property
     def log_jacobian(self) -> float:
         """What a log-likelihood in inner coordinates loses on the way to the user's units."""
-        return self.n_rows * float(self.coordinates.log_det)
+        return self.n_rows * self.log_det
 
-    def standardised_rows(self) -> jax.Array:
+    def standardised_rows(self) -> np.ndarray:
         """Rows with every column at unit variance, for spherical covariances too."""
         if self.structure.rank:
             return self.distance_rows()
-        return self.x / jnp.sqrt(self.weight @ self.x**2 / self.weight.sum())
+        x, weight = np.asarray(self.x), np.asarray(self.weight)
+        return x / np.sqrt(weight @ x**2 / weight.sum())
 
-    def distance_rows(self) -> jax.Array:
+    def distance_rows(self) -> np.ndarray:
         """Rows on which distances for starts are measured: every column at unit variance, or as they are for spherical."""
         if self.structure.rank < 2:
-            return self.x
-        factor = self.coordinates.factor
-        return self.x @ (factor / jnp.linalg.norm(factor, axis=1, keepdims=True)).T.astype(self.x.dtype)
+            return np.asarray(self.x)
+        return np.asarray(self.x) @ (np.asarray(self.coordinates.factor) / self.column_scale[:, None]).T.astype(self.x.dtype)
 
-    def column_scale(self) -> np.ndarray:
-        """Standard deviation (D,) of each column in the user's units, as the coordinates hold it."""
-        identity = self.structure.identity(self.n_features)
-        covariance = self.structure.transform(self.coordinates.factor, identity)
-        return np.sqrt(np.diag(np.asarray(self.structure.to_dense(covariance, self.n_features))))
+
+def _blocks(x: np.ndarray):
+    """Slices of a few rows at a time."""
+    step = max(BLOCK // x.shape[1], 1)
+    return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
 def _column_moments(x: np.ndarray, weight: np.ndarray):
     """Weighted means and standard deviations of columns; the mean is refined once, for data far from 0."""
-    total = weight.sum()
+    total, blocks = weight.sum(), _blocks(x)
     mean = weight @ x / total
-    mean = mean + weight @ (x - mean) / total
-    return mean, np.sqrt(weight @ (x - mean) ** 2 / total)
+    mean = mean + sum(weight[b] @ (x[b] - mean) for b in blocks) / total
+    return mean, np.sqrt(sum(weight[b] @ (x[b] - mean) ** 2 for b in blocks) / total)
 
 
-def _spread(structure: Structure, rows: np.ndarray, weight: np.ndarray, scale: np.ndarray):
-    """Packed covariance, in the user's units, of standardised ``rows``, and the columns that depend on others."""
+def _spread(structure: Structure, x: np.ndarray, weight: np.ndarray, mean: np.ndarray, scale: np.ndarray):
+    """Packed covariance of rows in the user's units, and the columns that depend on others."""
     if structure.rank == 1:
         return scale**2, ()
     if structure.rank == 0:
         return np.mean(scale**2), ()
-    weighted = rows if np.all(weight == 1) else rows * weight[:, None]
-    correlation = weighted.T @ rows / weight.sum()
+    correlation = np.zeros((len(scale), len(scale)))
+    for b in _blocks(x):
+        rows = (x[b] - mean) / scale
+        correlation += (rows * weight[b][:, None]).T @ rows
+    correlation /= weight.sum()
     dependent = _dependent_columns(correlation)
     if dependent:
         correlation = correlation + RIDGE * np.eye(len(scale))
@@ -114,33 +134,55 @@ def _dependent_columns(correlation: np.ndarray) -> tuple[int, ...]:
     return tuple(dependent)
 
 
+def _extra(n: int) -> int:
+    """Rows to append to ``n``: at most an eighth, to four significant bits; of many rows only what makes the chunks of a pass even."""
+    return -n % (max(1 << max(n.bit_length() - 4, 0), 8) if n < LARGE else WHOLE)
+
+
 def padded(rows: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
     """Zeros appended to arrays (N, ...) so that few different N occur and compiled programs are shared.
 
-    With a weight of 0 such rows count for nothing. N grows by at most an eighth, to four significant bits; large N stays as it is,
-    since compiling is then no matter.
+    With a weight of 0 such rows count for nothing.
     """
-    n = len(rows)
-    step = max(1 << max(n.bit_length() - 4, 0), 8)
-    extra = -n % step if n < LARGE else 0
+    extra = _extra(len(rows))
     return tuple(np.concatenate([a, np.zeros((extra, *a.shape[1:]), a.dtype)]) if extra else a for a in (rows, *others))
+
+
+def _aligned(shape: tuple[int, int], dtype: str) -> np.ndarray:
+    """Zeros that JAX can use where they lie."""
+    size = np.dtype(dtype).itemsize * shape[0] * shape[1]
+    raw = np.zeros(size + ALIGNED, np.uint8)
+    first = -raw.ctypes.data % ALIGNED
+    return raw[first : first + size].view(dtype).reshape(shape)
+
+
+@jit(static_argnames=("structure",))
+def _geometry(structure: Structure, mean, covariance):
+    """Coordinates in which data with these moments are standard, their log-determinant, and the scale (D,) of the columns."""
+    coordinates = standardising(structure, mean, covariance)
+    held = structure.transform(coordinates.factor, structure.identity(len(mean)))
+    return coordinates, coordinates.log_det, jnp.sqrt(jnp.diagonal(structure.to_dense(held, len(mean))))
 
 
 def prepare(x: np.ndarray, weight: np.ndarray, structure: Structure, dtype: str = "float64") -> Problem:
     """Centre and scale rows (N, D) with weights (N,) for a structure.
 
     Full covariances are whitened, so that the fit is equivariant under affine maps; diagonal ones scaled by column; spherical
-    ones by one number.
+    ones by one number. The rows are copied once, a block at a time.
     """
     x = np.asarray(x, float)
     mean, scale = _column_moments(x, weight)
-    rows = x - mean
-    rows /= scale
-    covariance, dependent = _spread(structure, rows, weight, scale)
-    coordinates = standardising(structure, jnp.asarray(mean), jnp.asarray(covariance))
-    if structure.rank == 2:
-        rows = rows @ np.linalg.inv(np.asarray(coordinates.factor) / scale[:, None]).T
-    elif structure.rank == 0:
-        rows *= scale / np.sqrt(covariance)
-    rows, weight = padded(np.ascontiguousarray(rows), weight)
-    return Problem(jnp.asarray(rows.astype(dtype)), jnp.asarray(weight.astype(dtype)), coordinates, dependent)
+    covariance, dependent = _spread(structure, x, weight, mean, scale)
+    coordinates, log_det, held = _geometry(structure, mean, covariance)
+    turn = np.linalg.inv(np.asarray(coordinates.factor) / scale[:, None]).T if structure.rank == 2 else np.eye(0)
+    rows = _aligned((len(x) + _extra(len(x)), x.shape[1]), dtype)
+    for b in _blocks(x):
+        standard = (x[b] - mean) / scale
+        if structure.rank == 2:
+            standard = standard @ turn
+        elif structure.rank == 0:
+            standard *= scale / np.sqrt(covariance)
+        rows[b][: len(standard)] = standard
+    (weight,) = padded(weight)
+    kept = jax.device_put(rows, may_alias=True)
+    return Problem(kept, jnp.asarray(weight.astype(dtype)), coordinates, float(log_det), np.asarray(held), dependent)

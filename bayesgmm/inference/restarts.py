@@ -12,6 +12,7 @@ import numpy as np
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.pytree import replace
 from bayesgmm.inference.accelerate import DEPTH
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.loop import Outcome, Result, run
 from bayesgmm.inference.problem import Problem
 
@@ -166,6 +167,7 @@ def best_of(
     return long
 
 
-def split_keys(seed: int, n: int) -> list[jax.Array]:
+@jit(static_argnames=("n",))
+def split_keys(seed: int, n: int) -> tuple[jax.Array, ...]:
     """Independent random keys for ``n`` starts."""
-    return list(jax.random.split(jax.random.key(seed), n))
+    return tuple(jax.random.split(jax.random.key(seed), n))
