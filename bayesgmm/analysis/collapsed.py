@@ -49,6 +49,8 @@ def collapsed(posterior: Mixture, stats: Stats, floor: float) -> np.ndarray:
 
 def describe(posterior: Mixture, mask: np.ndarray, scale: np.ndarray, labels: np.ndarray) -> tuple[Collapse, ...]:
     """Where the collapsed components are; ``posterior`` in the user's units, ``scale`` (D,) the spread of the columns."""
+    if not mask.any():
+        return ()
     structure, n_features = posterior.structure, posterior.components.n_features
     dense = np.asarray(structure.to_dense(jnp.asarray(posterior.components.covariance), n_features))
     found = []

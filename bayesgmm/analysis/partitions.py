@@ -12,7 +12,6 @@ where :math:`f(x) = x \ln x` gives N times the variation of information, in nats
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import xlogy
 
 LOSSES = ("vi", "binder")
 
@@ -31,6 +30,8 @@ def compact(labels: np.ndarray) -> np.ndarray:
 
 def growth(loss: str, n: int) -> np.ndarray:
     """Values (n + 1,) of f at 0, 1, ..., n."""
+    from scipy.special import xlogy
+
     x = np.arange(n + 1.0)
     return xlogy(x, x) if loss == "vi" else x * x / 2
 

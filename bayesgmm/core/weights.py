@@ -9,8 +9,11 @@ serves every number of components.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import digamma, gammaln, polygamma
 
 from bayesgmm.core.linalg import NEVER, betaln, safe_log
@@ -69,7 +72,7 @@ class FlatWeights:
 
     def alive(self):
         """Which components exist, (K,)."""
-        return jnp.ones(self.n_components, bool)
+        return np.ones(self.n_components, bool)
 
     def take(self, index):
         return FlatWeights(len(index))
@@ -165,6 +168,14 @@ class Dirichlet:
         return jax.random.dirichlet(key, self.concentration, shape)
 
 
+@functools.partial(jax.jit, static_argnames=("n_components",))
+def _fresh_sticks(n_components: int, shape, rate):
+    """Alpha, beta, order of sticks before any data, and the hyperprior of their concentration, as arrays."""
+    ones = jnp.ones(n_components)
+    shape, rate = jnp.asarray(shape, float), jnp.asarray(rate, float)
+    return ones, ones * shape / rate, jnp.arange(n_components), shape, rate
+
+
 @pytree
 class StickBreaking:
     r"""Dirichlet process in stick-breaking form, nested truncation, sticks sorted by decreasing count.
@@ -202,9 +213,8 @@ class StickBreaking:
     def prior(cls, n_components: int, concentration: float | tuple[float, float] = (1.0, 1.0)) -> StickBreaking:
         """Prior with K sticks; ``concentration`` is a number, or (shape, rate) of its Gamma hyperprior."""
         learn = isinstance(concentration, tuple)
-        shape, rate = (jnp.asarray(c, float) for c in (concentration if learn else (concentration, 1.0)))
-        ones = jnp.ones(n_components)
-        return cls(ones, ones * shape / rate, jnp.arange(n_components), shape, rate, learn)
+        shape, rate = concentration if learn else (concentration, 1.0)
+        return cls(*_fresh_sticks(n_components, shape, rate), learn)
 
     @property
     def n_components(self) -> int:

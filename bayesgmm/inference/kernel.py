@@ -97,16 +97,18 @@ def collect(
     chunk_size: int | None = None,
     score: Callable = careful_scores,
     spread=None,
+    axis: str | None = None,
 ) -> Stats:
     """E-step and statistics in one pass over rows (N, D) with weights (N,); sums are kept in the posterior's precision.
 
     ``score`` is `careful_scores`, or `product_scores` for a search, which needs fewer digits: under ``vmap`` `careful_scores` would
-    compute both forms. ``spread``, of a tied model, is what `shared_spread` answers, for callers that make many passes.
+    compute both forms. ``spread``, of a tied model, is what `shared_spread` answers, for callers that make many passes. Where each of
+    several devices holds some of the rows, ``axis`` names the axis of devices over which sums are taken.
     """
     structure, d = posterior.structure, x.shape[1]
     size = chunk_size or chunk_rows(d, posterior.n_components)
     if spread is None:
-        spread = shared_spread(posterior, x, weight, size)
+        spread = shared_spread(posterior, x, weight, size, axis)
     features = structure.features if spread is None else with_constant
     natural = posterior.natural()
     kept = natural.level.dtype
@@ -117,16 +119,21 @@ def collect(
         norm, resp = assign(score(structure, natural, found), 0)
         return (weights @ norm).astype(kept), (found @ (resp * weights).T).astype(kept)
 
-    log_norm, sums = accumulate(one, x, weight, size)
+    log_norm, sums = over_devices(accumulate(one, x, weight, size), axis)
     return _packed(structure, sums, d, log_norm, spread)
 
 
-def shared_spread(posterior: Mixture, x, weight, chunk_size: int | None = None):
+def over_devices(sums, axis: str | None):
+    """Sums over all devices of an axis, each of which has those of its own rows; ``axis`` None: there is one device."""
+    return sums if axis is None else jax.lax.psum(sums, axis)
+
+
+def shared_spread(posterior: Mixture, x, weight, chunk_size: int | None = None, axis: str | None = None):
     """Scatter (1, packed) of all rows where the covariance is shared: no responsibilities change it; None otherwise."""
     if not posterior.tied:
         return None
     size = chunk_size or chunk_rows(x.shape[1], posterior.n_components)
-    return _spread(posterior.structure, x, weight, size, jax.eval_shape(posterior.natural).level.dtype)
+    return over_devices(_spread(posterior.structure, x, weight, size, jax.eval_shape(posterior.natural).level.dtype), axis)
 
 
 def _spread(structure, x, weight, chunk_size: int, dtype):

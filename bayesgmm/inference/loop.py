@@ -15,7 +15,8 @@ from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import Memory, empty, propose, refuse, remember, residual_norm, slowness
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import careful_scores, collect, shared_spread, soft
+from bayesgmm.inference.devices import holders, run_divided
+from bayesgmm.inference.kernel import careful_scores, collect, over_devices, shared_spread, soft
 
 
 class Outcome(enum.IntEnum):
@@ -114,7 +115,7 @@ def _choose(condition, yes, no):
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-@jit(static_argnames=("max_steps", "assign", "chunk_size", "depth", "score"))
+@jit(static_argnames=("max_steps", "assign", "chunk_size", "depth", "score", "axis"))
 def run(
     prior,
     start,
@@ -129,15 +130,18 @@ def run(
     chunk_size: int | None = None,
     depth: int = 0,
     score: Callable = careful_scores,
+    axis: str | None = None,
 ):
     """Iterate update and E-step from ``start`` until the bound settles; see `fit`.
 
     ``limit`` is the allowed number of steps and may change from call to call; ``max_steps`` is the capacity of the history and
-    part of the compiled program. With ``settle``, and ``depth``, the statistics too must change by no more than that, per row.
+    part of the compiled program. With ``settle``, and ``depth``, the statistics too must change by no more than that, per row. ``axis``
+    is the axis of devices among which the rows are divided, as `bayesgmm.inference.devices` does.
     """
-    allowed = tol * weight.sum()
-    spread = shared_spread(start, x, weight, chunk_size)
-    gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size, score=score, spread=spread)
+    total = over_devices(weight.sum(), axis)
+    allowed = tol * total
+    spread = shared_spread(start, x, weight, chunk_size, axis)
+    gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size, score=score, spread=spread, axis=axis)
 
     def body(state: _State) -> _State:
         """Judge the trial, then make the next one."""
@@ -147,7 +151,7 @@ def run(
         memory = _choose(step == 0, empty(stats, depth), remember(state.memory, state.proposal, stats)) if depth else state.memory
         nothing = rounding(bound, x.dtype)
         done = (step > 0) & ((gain <= nothing) | (remaining_gain(gain, state.gain, memory) <= allowed))
-        done = done & (residual_norm(memory) <= settle * weight.sum()) if depth else done
+        done = done & (residual_norm(memory) <= settle * total) if depth else done
         outcome = judge(bound, gain, done, step >= limit, x.dtype)
         taken = state._replace(posterior=state.trial, stats=stats, bound=bound, gain=gain, outcome=outcome, memory=memory)
         if depth:
@@ -168,7 +172,9 @@ def run(
     return Result(state.posterior, state.stats, state.bound, state.history, state.step, state.outcome)
 
 
-def fit(prior, start: Mixture, x, sample_weight=None, *, tol=1e-8, max_steps=1000, assign=soft, chunk_size=None, depth=0) -> Result:
+def fit(
+    prior, start: Mixture, x, sample_weight=None, *, tol=1e-8, max_steps=1000, assign=soft, chunk_size=None, depth=0, devices=None
+) -> Result:
     """Fit a mixture from a start: EM, MAP or variational Bayes as ``prior`` says.
 
     Works under ``jit``, ``vmap`` and forward-mode differentiation, in the dtype of its inputs. It does not centre the data: in
@@ -195,6 +201,9 @@ def fit(prior, start: Mixture, x, sample_weight=None, *, tol=1e-8, max_steps=100
     depth : int
         Passes remembered by Anderson acceleration, 5 or so; 0 takes plain steps only. Same optimum, exact bound, fewer passes where
         plain steps are slow; estimators use it.
+    devices : sequence of jax.Device, optional
+        Devices among which the rows are divided, such as ``jax.devices()``; each makes the passes over its own rows, and only
+        statistics travel. By default those that ``x`` is already spread over.
 
     Returns
     -------
@@ -206,4 +215,8 @@ def fit(prior, start: Mixture, x, sample_weight=None, *, tol=1e-8, max_steps=100
     """
     x = jnp.asarray(x)
     weight = jnp.ones(x.shape[0], x.dtype) if sample_weight is None else jnp.asarray(sample_weight, x.dtype)
-    return run(prior, start, x, weight, tol, max_steps, max_steps=max_steps, assign=assign, chunk_size=chunk_size, depth=depth)
+    options = {"max_steps": max_steps, "assign": assign, "chunk_size": chunk_size, "depth": depth}
+    among = holders(x) if devices is None else tuple(devices)
+    if among:
+        return run_divided(run, among, prior, start, x, weight, tol, max_steps, **options)
+    return run(prior, start, x, weight, tol, max_steps, **options)

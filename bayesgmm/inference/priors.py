@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.points import FlatGaussian
 from bayesgmm.core.structures import Structure
+from bayesgmm.inference.compiling import jit
 
 MEAN_PRECISION = 0.01
 """Pseudo-rows behind the prior mean: a component's mean has a prior spread of ten data standard deviations."""
@@ -15,6 +17,7 @@ PRUNING_CONCENTRATION = 0.01
 """Dirichlet concentration of a fit that prunes; with 1 the weights are uniform a priori, for comparing numbers of components."""
 
 
+@jit(static_argnames=("structure", "tied", "n_features"))
 def default_components(structure: Structure, tied: bool, n_features: int) -> NormalWishart:
     """Weak Normal-Wishart prior: mean of the data, ``dof`` two above the block size, so that E[covariance] is that of the data.
 
@@ -28,4 +31,4 @@ def default_components(structure: Structure, tied: bool, n_features: int) -> Nor
 
 def flat_components(structure: Structure, tied: bool, floor: float) -> FlatGaussian:
     """No prior; covariances keep at least ``floor`` times the spread of the data in every direction."""
-    return FlatGaussian(jnp.asarray(floor, float), structure, tied)
+    return FlatGaussian(np.asarray(floor, float), structure, tied)

@@ -1,0 +1,287 @@
+"""Time, memory and growth of fits beside scikit-learn, daal4py and gmmx (those that are installed), in one run.
+
+    python benchmarks/speed.py [iterations growth converged memory start sweep] [--rounds 3] [--quick]
+
+iterations: seconds of one iteration, from fits of 2 and 7 iterations of all libraries from the same parameters, so that start-up and
+compiling drop out; medians and ranges over interleaved rounds, and what share of the time XLA needs for the two matrix products alone.
+growth: fitted exponents of our iteration in rows, columns and components. converged: whole fits from the same labels to a log-likelihood
+within 1e-6 of the best. memory: what a whole fit adds to a fresh process that holds the data. start: fresh processes, import and
+first fit of Old Faithful. sweep: 1 to 15 components, four structures, 10 starts, on 1,000 x 5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+import numpy as np
+from speed_peers import PEERS, bayesgmm_em, make_start, sklearn_em
+
+FEW, MANY = 2, 7
+CASES = {
+    "em": [
+        (1_000_000, 16, 16, "full"),
+        (100_000, 10, 20, "full"),
+        (100_000, 10, 20, "tied"),
+        (100_000, 10, 20, "diag"),
+        (100_000, 10, 20, "spherical"),
+        (5_000_000, 8, 10, "diag"),
+        (20_000, 100, 10, "full"),
+        (200_000, 8, 200, "full"),
+    ],
+    "vb": [(100_000, 10, 20, kind) for kind in ("full", "tied", "diag", "spherical")],
+}
+"""Rows, columns, components, structure."""
+
+GROWTH = {
+    "rows": [(n, 8, 10, "full") for n in (10_000, 100_000, 1_000_000, 4_000_000)],
+    "columns": [(100_000, d, 10, "full") for d in (4, 8, 16, 32, 64)],
+    "components": [(100_000, 8, k, "full") for k in (5, 10, 20, 50, 100, 200)],
+}
+
+
+def seconds(call) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def iteration_seconds(fits: dict, rounds: int) -> dict[str, list[float]]:
+    """Seconds of an iteration of each library, a list over interleaved rounds."""
+    for fit in fits.values():
+        fit(FEW), fit(MANY)
+    found: dict[str, list[float]] = {name: [] for name in fits}
+    for _ in range(rounds):
+        for name, fit in fits.items():
+            found[name].append((seconds(lambda fit=fit: fit(MANY)) - seconds(lambda fit=fit: fit(FEW))) / (MANY - FEW))
+    return found
+
+
+def product_seconds(n: int, d: int, k: int) -> float:
+    """Seconds XLA needs for the two matrix products of a pass on full features, chunk by chunk and each product on its own."""
+    import jax
+    import jax.numpy as jnp
+
+    from bayesgmm.core.structures import STRUCTURES
+    from bayesgmm.inference.kernel import chunk_rows
+
+    size = chunk_rows(d, k)
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        features = STRUCTURES["full"].features(jnp.asarray(rng.standard_normal((d, size))))
+        natural, resp = jnp.asarray(rng.standard_normal((k, len(features)))), jnp.asarray(rng.random((k, size)))
+        total = 0.0
+        for program, left, right in ((lambda a, b: a @ b, natural, features), (lambda a, b: a @ b.T, features, resp)):
+            compiled, times = jax.jit(program), []
+            compiled(left, right).block_until_ready()
+            for _ in range(30):
+                times.append(seconds(lambda p=compiled, a=left, b=right: p(a, b).block_until_ready()))
+            total += statistics.median(times) * n / size
+    return total
+
+
+def iterations(args) -> None:
+    print(
+        "| rows x columns, K, structure | library | s an iteration (range) | ours is faster by | products' share |\n|---|---|---|---|---|"
+    )
+    for algorithm, cases in CASES.items():
+        for case in cases[1:2] if args.quick else cases:
+            start = make_start(*case)
+            fits = {name: fit for name, maker in PEERS[algorithm].items() if (fit := maker(start)) is not None}
+            times = {name: (statistics.median(v), min(v), max(v)) for name, v in iteration_seconds(fits, args.rounds).items()}
+            ours = times["bayesgmm"][0]
+            for name, (middle, low, high) in times.items():
+                share = f"{product_seconds(*case[:3]) / ours:.0%}" if name == "bayesgmm" and case[3] == "full" else ""
+                label = f"{case[0]:,} x {case[1]}, {case[2]}, {case[3]}{' (VB)' if algorithm == 'vb' else ''}"
+                ratio = f"{middle / ours:.1f}" if name != "bayesgmm" else ""
+                print(f"| {label} | {name} | {middle:.4f} ({low:.4f} to {high:.4f}) | {ratio} | {share} |", flush=True)
+
+
+def growth(args) -> None:
+    for name, cases in GROWTH.items():
+        sizes = [case["rows columns components".split().index(name)] for case in cases]
+        times = []
+        for case in cases:
+            found = iteration_seconds({"bayesgmm": bayesgmm_em(make_start(*case))}, args.rounds)["bayesgmm"]
+            times.append(max(statistics.median(found), 1e-6))
+        slope = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+        print(f"{name}: exponent {slope:.2f}; " + ", ".join(f"{s:,}: {t:.4f} s" for s, t in zip(sizes, times, strict=True)), flush=True)
+
+
+def converged(args) -> None:
+    """From the same labels; scikit-learn makes as many plain iterations as reach the goal, a number found by ours without acceleration."""
+    import jax
+    import jax.numpy as jnp
+
+    import bayesgmm as bg
+
+    case = (100_000, 10, 20, "full") if args.quick else CASES["em"][0]
+    start = make_start(*case)
+    ours = bayesgmm_em(start)
+    fit = lambda: ours(1000, 1e-8)  # noqa: E731
+    best = fit()
+    with jax.enable_x64(True):
+        prior = bg.Mixture(bg.FlatWeights(case[2]), bg.FlatGaussian(1e-6, bg.Full(), False))
+        x = jnp.asarray(start.x)
+        first = bg.initialise(jax.random.key(0), prior, x, labels=start.labels)
+        path = np.asarray(bg.fit(prior, first, x, tol=0.0, max_steps=1000).history) / len(x)
+    n_iter = int(np.argmax(path >= best - 1e-6 * abs(best)))
+    theirs = sklearn_em(start)
+    mine, other = [], []
+    for _ in range(args.rounds):
+        mine.append(seconds(fit))
+        other.append(seconds(lambda: theirs(n_iter)))
+    a, b = statistics.median(mine), statistics.median(other)
+    print(f"{case}: {best:.9f} nats a row; ours, to the last digits, {a:.1f} s; ", end="")
+    print(f"scikit-learn, {n_iter} iterations, {b:.1f} s; ratio {b / a:.1f}")
+
+
+MEMORY = """
+import sys, warnings
+sys.path.insert(0, sys.argv[1])
+warnings.simplefilter("ignore")
+import numpy as np, bayesgmm as bg
+from speed_peers import make_start
+
+def held(field):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1024
+
+n, d, k, kind = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+x = make_start(1000, d, k, kind).x
+bg.GaussianMixture(2, covariance_type=kind, max_iter=1, tol=0.0, n_init=1).fit(x)
+x = np.empty((n, d))
+rng = np.random.default_rng(0)
+for i in range(0, n, 100_000):
+    part = x[i : i + 100_000]
+    part[:] = rng.standard_normal(part.shape) + 2 * rng.integers(k, size=len(part))[:, None]
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")
+before = held("VmRSS")
+bg.GaussianMixture(k, covariance_type=kind, tol=0, max_iter=2, n_init=1, random_state=0).fit(x)
+print(held("VmHWM") - before)
+"""
+
+
+def memory(args) -> None:
+    print("| rows x columns, K, structure | data, MiB | a fit with its default kind of start adds, MiB |\n|---|---|---|")
+    for case in CASES["em"][1:2] if args.quick else CASES["em"]:
+        command = [sys.executable, "-c", MEMORY, __file__.rpartition("/")[0] or ".", *map(str, case)]
+        peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print(f"| {case[0]:,} x {case[1]}, {case[2]}, {case[3]} | {case[0] * case[1] / 2**17:.0f} | {peak:.0f} |", flush=True)
+
+
+OURS_FIRST = """
+import sys, time
+import bayesgmm as bg
+if sys.argv[1]:
+    bg.enable_compilation_cache(sys.argv[1])
+x = bg.load_dataset("faithful").x
+bg.GaussianMixture(6, n_init=1, random_state=0).fit(x)
+began = time.perf_counter()
+for seed in range(10):
+    bg.GaussianMixture(6, n_init=1, random_state=0).fit(x)
+print((time.perf_counter() - began) / 10)
+"""
+THEIRS_FIRST = """
+import sys, time
+import numpy as np
+from sklearn.mixture import GaussianMixture
+x = np.load(sys.argv[1])
+GaussianMixture(6, random_state=0).fit(x)
+began = time.perf_counter()
+for seed in range(10):
+    GaussianMixture(6, random_state=0).fit(x)
+print((time.perf_counter() - began) / 10)
+"""
+
+
+def fresh(script: str, argument: str) -> tuple[float, float]:
+    """Seconds of a fresh process but for its ten later fits, and seconds of one of those."""
+    began = time.perf_counter()
+    later = float(subprocess.run([sys.executable, "-c", script, argument], check=True, capture_output=True, text=True).stdout)
+    return time.perf_counter() - began - 10 * later, later
+
+
+def start(args) -> None:
+    import bayesgmm as bg
+
+    with tempfile.TemporaryDirectory() as folder:
+        rows = f"{folder}/x.npy"
+        np.save(rows, bg.load_dataset("faithful").x)
+        tasks = {
+            "scikit-learn": (THEIRS_FIRST, rows),
+            "bayesgmm, empty cache": (OURS_FIRST, ""),
+            "bayesgmm, filled cache": (OURS_FIRST, f"{folder}/cache"),
+        }
+        for task in tasks.values():
+            fresh(*task)
+        found: dict[str, list] = {name: [] for name in tasks}
+        for _ in range(args.rounds):
+            for name, task in tasks.items():
+                found[name].append(fresh(*task))
+    base = np.median(found["scikit-learn"], axis=0)
+    for name, values in found.items():
+        first, later = np.median(values, axis=0)
+        print(
+            f"{name}: first fit {first:.2f} s ({first / base[0]:.2f} of scikit-learn's), later fits {later:.4f} s ({later / base[1]:.2f})"
+        )
+
+
+SWEEP = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import bayesgmm as bg
+from speed_peers import make_start
+x = make_start(1000, 5, 5, "full").x
+bg.select(x, range(1, 16), criterion="bic", verbose=False)
+"""
+
+
+def sweep(args) -> None:
+    """The sweep of `bic_sweep.py` on 1,000 x 5."""
+    from bic_sweep import ours, theirs
+
+    import bayesgmm as bg
+
+    x = make_start(1000, 5, 5, "full").x
+    here = __file__.rpartition("/")[0] or "."
+    ours(x)
+    tasks = {
+        "scikit-learn": lambda: theirs(x),
+        "bayesgmm, compiled": lambda: ours(x),
+        "bayesgmm, fresh process": lambda: subprocess.run([sys.executable, "-c", SWEEP, here], check=True),
+    }
+    found: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(args.rounds):
+        for name, task in tasks.items():
+            found[name].append(seconds(task))
+    base = statistics.median(found["scikit-learn"])
+    for name, values in found.items():
+        middle = statistics.median(values)
+        print(f"{name}: {middle:.2f} s ({min(values):.2f} to {max(values):.2f}), {base / middle:.1f} times as fast")
+    print("lowest BIC", bg.__version__, ours(x), "scikit-learn", theirs(x))
+
+
+PARTS = {part.__name__: part for part in (iterations, growth, converged, memory, start, sweep)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="small cases only")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for name in args.parts or PARTS:
+        print(f"\n{name}", flush=True)
+        PARTS[name](args)
+
+
+if __name__ == "__main__":
+    main()
