@@ -125,25 +125,8 @@ def daal4py_em(start: Start) -> Callable | None:
     return fit
 
 
-def gmmx_em(start: Start) -> Callable | None:
-    """JAX; compiled anew for each number of iterations. It holds arrays of N x K x D, so that large problems are left out."""
-    if not installed("gmmx") or start.x.size * start.n_components > 3e8:
-        return None
-    import jax
-    from gmmx import EMFitter, GaussianMixtureModelJax
-
-    weights, means, covariances = start.parameters
-
-    def fit(n_iter):
-        with jax.enable_x64(True):
-            first = GaussianMixtureModelJax.from_squeezed(means, covariances, weights, covariance_type=start.covariance_type)
-            return float(EMFitter(max_iter=n_iter, tol=0.0).fit(start.x, first).log_likelihood)
-
-    return fit
-
-
 PEERS = {
-    "em": {"bayesgmm": bayesgmm_em, "scikit-learn": sklearn_em, "daal4py": daal4py_em, "gmmx": gmmx_em},
+    "em": {"bayesgmm": bayesgmm_em, "scikit-learn": sklearn_em, "daal4py": daal4py_em},
     "vb": {"bayesgmm": bayesgmm_vb, "scikit-learn": sklearn_vb},
 }
 """Makers by algorithm and library; ours first."""

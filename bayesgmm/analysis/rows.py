@@ -96,7 +96,7 @@ def _table_and_density(inner, coordinates, x):
 def _over(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others) -> np.ndarray:
     """Apply a row function in chunks; ``others`` are further mixtures in the user's units."""
     inner = [law_inward(coordinates, m) for m in (posterior, *others)]
-    rows = kernel.chunk_rows(x.shape[1], posterior.n_components)
+    rows = kernel.chunk_rows(posterior.structure, False, x.shape[1], posterior.n_components)
     return kernel.map_rows(partial(function, *inner, coordinates), x, rows)
 
 

@@ -12,15 +12,23 @@ CROWDED = 40_000
 """Memory maps, of which Linux allows a process 65,530 by default; each compiled program holds dozens, and running out is a crash."""
 
 
-def enable_compilation_cache(path: str | os.PathLike | None = None) -> Path:
+LARGEST = 2**29
+"""Bytes that the folder of compiled programs may hold by default."""
+
+
+def enable_compilation_cache(path: str | os.PathLike | None = None, max_size: int = LARGEST) -> Path:
     """Keep JAX's compiled programs in a private folder of the user's.
 
     The setting belongs to the whole process and so to all JAX code in it; the library never calls this by itself, the command line does.
+    ``jax.config.update("jax_enable_compilation_cache", False)`` turns it off again, and the folder may be deleted at any time.
 
     Parameters
     ----------
     path : path, optional
         Folder; by default ``$JAX_COMPILATION_CACHE_DIR``, else ``bayesgmm/xla-<jax version>`` in the user's cache folder.
+
+    max_size : int, default 512 MiB
+        Bytes that the folder may hold: when it holds more at this call, the programs written longest ago are deleted first.
 
     Returns
     -------
@@ -30,9 +38,20 @@ def enable_compilation_cache(path: str | os.PathLike | None = None) -> Path:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = Path(path or os.environ.get("JAX_COMPILATION_CACHE_DIR") or home / "bayesgmm" / f"xla-{jax.__version__}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _trim(folder, max_size)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return folder
+
+
+def _trim(folder: Path, max_size: int) -> None:
+    """Delete the oldest programs until the others take no more than ``max_size`` bytes; another process may be doing the same."""
+    left = max_size
+    found = ((path, path.stat()) for path in folder.glob("*-cache"))
+    for path, known in sorted(found, key=lambda item: item[1].st_mtime, reverse=True):
+        left -= known.st_size
+        if left < 0:
+            path.unlink(missing_ok=True)
 
 
 def make_room() -> None:

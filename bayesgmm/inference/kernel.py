@@ -20,8 +20,8 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Natural, Stats, centred_scores, product_scores
 from bayesgmm.core.structures import with_constant
 
-CHUNK_ENTRIES = 2**20
-"""Numbers held per chunk of features and scores: about 8 MiB in float64, chosen by measurement to stay in cache."""
+CHUNK_ENTRIES = 2**19
+"""Numbers held per chunk of features and scores: about 4 MiB in float64, chosen by measurement to stay in cache."""
 
 LOSS = {4: 1e3, 8: 1e6}
 """Largest ``|x|^2 trace(precision)`` for the product form, by item size: an error of about 1e-9 in float64, 1e-3 in float32."""
@@ -41,10 +41,10 @@ def hard(scores, axis: int = 1):
     return scores.max(axis), jax.nn.one_hot(best, scores.shape[axis], dtype=scores.dtype, axis=axis)
 
 
-def chunk_rows(n_features: int, n_components: int) -> int:
-    """Rows a chunk for `CHUNK_ENTRIES` numbers of full features and scores."""
-    width = n_features * (n_features + 3) // 2 + 2 * n_components
-    return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / width)), 128, 8192))
+def chunk_rows(structure, tied: bool, n_features: int, n_components: int) -> int:
+    """Rows a chunk for `CHUNK_ENTRIES` numbers of features and scores; a power of two."""
+    width = 1 + n_features + (0 if tied else structure.n_parameters(n_features)) + 2 * n_components
+    return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / width)), 64, 8192))
 
 
 def careful_scores(structure, natural: Natural, features):
@@ -106,7 +106,7 @@ def collect(
     several devices holds some of the rows, ``axis`` names the axis of devices over which sums are taken.
     """
     structure, d = posterior.structure, x.shape[1]
-    size = chunk_size or chunk_rows(d, posterior.n_components)
+    size = chunk_size or chunk_rows(structure, posterior.tied, d, posterior.n_components)
     if spread is None:
         spread = shared_spread(posterior, x, weight, size, axis)
     features = structure.features if spread is None else with_constant
@@ -132,7 +132,7 @@ def shared_spread(posterior: Mixture, x, weight, chunk_size: int | None = None, 
     """Scatter (1, packed) of all rows where the covariance is shared: no responsibilities change it; None otherwise."""
     if not posterior.tied:
         return None
-    size = chunk_size or chunk_rows(x.shape[1], posterior.n_components)
+    size = chunk_size or chunk_rows(posterior.structure, False, x.shape[1], posterior.n_components)
     return over_devices(_spread(posterior.structure, x, weight, size, jax.eval_shape(posterior.natural).level.dtype), axis)
 
 
@@ -156,7 +156,7 @@ def from_labels(structure, tied: bool, x, labels, n_components: int, weight, chu
 
 def _given(structure, tied, x, assigned, weight, spread, n_components, chunk_size):
     d = x.shape[1]
-    size = chunk_size or chunk_rows(d, n_components)
+    size = chunk_size or chunk_rows(structure, False, d, n_components)
     features = with_constant if tied else structure.features
 
     def one(rows, others):

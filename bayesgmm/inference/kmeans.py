@@ -103,7 +103,7 @@ def seed(key, x, weight, n_clusters: int, spread: bool = True):
 @jit(static_argnames=("chunk_size",))
 def nearest_centre(x, centroids: Centroids, chunk_size: int | None = None):
     """Label (N,) and squared distance (N,) of the nearest centre."""
-    size = chunk_size or chunk_rows(x.shape[1], centroids.n_components)
+    size = chunk_size or chunk_rows(centroids.structure, True, x.shape[1], centroids.n_components)
     level = centroids.natural().level
 
     def one(row):

@@ -1,0 +1,105 @@
+"""What is done for speed changes no answer: features, generators of code, copies of rows, the table of rows, the cache of programs."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.core.structures import STRUCTURES
+from bayesgmm.inference import cache, compiling
+from bayesgmm.inference.kernel import chunk_rows, collect, shared_spread
+from bayesgmm.inference.problem import WHOLE, prepare
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_features_are_one_the_columns_and_their_products(x64, name, d):
+    structure, rng = STRUCTURES[name], np.random.default_rng(d)
+    x = rng.standard_normal((7, d))
+    found = np.asarray(structure.features(jnp.asarray(x.T)))
+    np.testing.assert_array_equal(found[: 1 + d], np.vstack([np.ones(7), x.T]))
+    assert len(found) == 1 + d + structure.n_parameters(d)
+    packed = {2: np.eye(d) + 0.3, 1: np.arange(1.0, d + 1), 0: np.array(1.7)}[structure.rank]
+    dense = np.asarray(structure.to_dense(jnp.asarray(packed), d))
+    weights = np.asarray(structure.coefficients(jnp.asarray(packed)))
+    np.testing.assert_allclose(weights @ found[1 + d :], np.einsum("ni,ij,nj->n", x, dense, x), rtol=1e-12)
+    sums = np.asarray(structure.from_moments(jnp.asarray(found[1 + d :].sum(1)), d))
+    np.testing.assert_allclose(sums, np.asarray(structure.outer(jnp.asarray(x))).sum(0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_known_spread_is_that_of_a_pass(x64, name):
+    """The scatter of a shared covariance is the sum over all rows of their outer products, weights included."""
+    structure, rng = STRUCTURES[name], np.random.default_rng(1)
+    x, weight = rng.standard_normal((300, 3)), rng.uniform(0, 2, 300)
+    law = bg.NormalWishart(
+        jnp.zeros((1, 3)), jnp.array([0.01]), jnp.array([5.0]), jnp.asarray(structure.identity(3))[None], structure, True
+    )
+    prior = bg.Mixture(bg.Dirichlet(jnp.ones(2)), law)
+    start = bg.initialise(jax.random.key(0), prior, x, sample_weight=weight)
+    known = shared_spread(start, jnp.asarray(x), jnp.asarray(weight), 64)
+    outer = np.asarray(structure.outer(jnp.asarray(x)))
+    np.testing.assert_allclose(known[0], np.tensordot(weight, outer, 1), rtol=1e-12)
+    fresh = collect(start, jnp.asarray(x), jnp.asarray(weight), chunk_size=128)
+    given = collect(start, jnp.asarray(x), jnp.asarray(weight), chunk_size=128, spread=known)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11), fresh, given)
+
+
+def test_both_generators_of_code_give_the_same_fit(monkeypatch):
+    x = bg.load_dataset("faithful").x[:150]
+    model = bg.GaussianMixture(n_components=2, n_init=1, random_state=0)
+    quick = model.fit(x).means_
+    monkeypatch.setattr(compiling, "LARGE", 0)
+    np.testing.assert_allclose(model.fit(x).means_, quick, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_rows_are_copied_once(x64, name):
+    """Whatever else preparing many rows needs is small beside them; JAX uses the copy where it lies."""
+    x = np.random.default_rng(0).standard_normal((200_000, 8)) * np.arange(1, 9) + 5
+    prepare(x[:1000], np.ones(1000), STRUCTURES[name])
+    tracemalloc.start()
+    problem = prepare(x, np.ones(len(x)), STRUCTURES[name])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.6 * x.nbytes
+    assert len(problem.x) % WHOLE == 0
+    rows = np.asarray(problem.x)[: len(x)]
+    assert np.abs(rows.mean(0)).max() < 1e-12
+    np.testing.assert_allclose(problem.x[len(x) :], 0)
+    np.testing.assert_allclose(problem.coordinates.outward(jnp.asarray(rows[:50])), x[:50], rtol=1e-11)
+
+
+def test_chunks_divide_the_rows_of_large_data():
+    for structure in STRUCTURES.values():
+        for d, k in ((1, 1), (16, 16), (100, 10), (8, 200), (300, 2)):
+            assert WHOLE % chunk_rows(structure, False, d, k) == 0
+
+
+def test_the_table_of_rows_has_the_two_most_probable_components():
+    x = bg.load_dataset("iris").x
+    for k in (1, 2, 4):
+        model = bg.BayesianGaussianMixture(n_components=k, n_init=1, prune=False, moves=False, random_state=0).fit(x)
+        resp, table = model.predict_proba(x), model.row_table(x)
+        np.testing.assert_array_equal(table.label, resp.argmax(1))
+        np.testing.assert_array_equal(table.label, model.labels_)
+        np.testing.assert_allclose(table.probability, resp.max(1), rtol=1e-12)
+        second = np.sort(resp, 1)[:, -2] if k > 1 else np.zeros(len(x))
+        np.testing.assert_allclose(table.second, second, rtol=1e-9, atol=1e-300)
+        assert (table.runner_up != table.label).all() or k == 1
+
+
+def test_the_folder_of_programs_keeps_its_size(tmp_path):
+    for i in range(5):
+        path = tmp_path / f"program{i}-cache"
+        path.write_bytes(bytes(100))
+        os.utime(path, (i, i))
+    (tmp_path / "notes.txt").write_bytes(bytes(1000))
+    cache._trim(tmp_path, 250)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "program3-cache", "program4-cache"]
