@@ -12,6 +12,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.core.structures import STRUCTURES
+from bayesgmm.estimators import mixture
 from bayesgmm.inference import cache, compiling
 from bayesgmm.inference.kernel import chunk_rows, collect, shared_spread
 from bayesgmm.inference.problem import WHOLE, prepare
@@ -93,6 +94,13 @@ def test_the_table_of_rows_has_the_two_most_probable_components():
         second = np.sort(resp, 1)[:, -2] if k > 1 else np.zeros(len(x))
         np.testing.assert_allclose(table.second, second, rtol=1e-9, atol=1e-300)
         assert (table.runner_up != table.label).all() or k == 1
+
+
+def test_the_least_certain_rows_are_found_without_sorting_all(monkeypatch):
+    monkeypatch.setattr(mixture, "BLOCK", 7)
+    values = np.random.default_rng(0).integers(0, 12, 100) / 12
+    for n in (1, 5, 10, 99, 100):
+        np.testing.assert_array_equal(mixture._least(values, n), np.argsort(values, kind="stable")[:n])
 
 
 def test_the_folder_of_programs_keeps_its_size(tmp_path):

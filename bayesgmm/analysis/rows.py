@@ -71,33 +71,35 @@ def _predictive(inner, prior, coordinates, x):
     return inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
 
 
-def _best_two(resp):
-    """Places of the two largest of each column, and their values, (4, N)."""
+@jit
+def _table(inner, coordinates, x):
+    """Places of the two most probable components of each row, and their probabilities, (N, 4)."""
+    resp = _responsibilities(inner, coordinates, x).T
     best = resp.argmax(0)
     others = jnp.where(jnp.arange(len(resp))[:, None] == best, -1, resp)
     second = jnp.where(len(resp) > 1, others.argmax(0), 0)
-    return jnp.stack([best.astype(resp.dtype), second.astype(resp.dtype), resp.max(0), jnp.maximum(others.max(0), 0)])
+    return jnp.stack([best.astype(resp.dtype), second.astype(resp.dtype), resp.max(0), jnp.maximum(others.max(0), 0)], 1)
 
 
 @jit
-def _table(inner, coordinates, x):
-    return _best_two(_responsibilities(inner, coordinates, x).T).T
-
-
-@jit
-def _table_and_density(inner, coordinates, x):
-    """The table of rows and their log density under the point estimates, (N, 5): one set of scores where the fit is such estimates."""
+def _best_and_density(inner, coordinates, x):
+    """Best component, its probability, log density under the point estimates, (N, 3); one set of scores where these are the fit."""
     norm, resp = kernel.soft(_scores(inner, coordinates, x).T, 0)
     if not isinstance(inner.components, Gaussian):
         norm = logsumexp(_scores(plug_in(inner), coordinates, x), axis=1)
-    return jnp.concatenate([_best_two(resp), norm[None] - coordinates.log_det]).T
+    return jnp.stack([resp.argmax(0).astype(resp.dtype), resp.max(0), norm - coordinates.log_det], 1)
 
 
 def _over(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others) -> np.ndarray:
     """Apply a row function in chunks; ``others`` are further mixtures in the user's units."""
+    function, rows = _by_row(function, posterior, coordinates, x, *others)
+    return kernel.map_rows(function, x, rows)
+
+
+def _by_row(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others):
+    """The function with the mixtures filled in, and rows a chunk."""
     inner = [law_inward(coordinates, m) for m in (posterior, *others)]
-    rows = kernel.chunk_rows(posterior.structure, False, x.shape[1], posterior.n_components)
-    return kernel.map_rows(partial(function, *inner, coordinates), x, rows)
+    return partial(function, *inner, coordinates), kernel.chunk_rows(posterior.structure, False, x.shape[1], posterior.n_components)
 
 
 def responsibilities(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> np.ndarray:
@@ -122,14 +124,15 @@ def log_predictive(posterior: Mixture, prior: Mixture, coordinates: Coordinates,
 
 def row_table(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> RowTable:
     """Best and second-best component of each row."""
-    return _split(_over(_table, posterior, coordinates, x))
-
-
-def row_table_and_density(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> tuple[RowTable, np.ndarray]:
-    """What `row_table` and `log_plug_in` answer, in one pass over the rows."""
-    found = _over(_table_and_density, posterior, coordinates, x)
-    return _split(found), found[:, 4]
-
-
-def _split(table: np.ndarray) -> RowTable:
+    table = _over(_table, posterior, coordinates, x)
     return RowTable(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2], table[:, 3])
+
+
+def labels_and_likelihood(posterior: Mixture, coordinates: Coordinates, x: np.ndarray, weight: np.ndarray):
+    """Labels (N,), their probabilities (N,), and the log-likelihood of the point estimates, in one pass over rows with weights (N,)."""
+    label, probability, total = np.empty(len(x), np.int64), np.empty(len(x)), 0.0
+    function, rows = _by_row(_best_and_density, posterior, coordinates, x)
+    for places, found in kernel.by_chunks(function, x, rows):
+        label[places], probability[places] = found[:, 0], found[:, 1]
+        total += float(weight[places] @ found[:, 2])
+    return label, probability, total

@@ -26,6 +26,9 @@ from bayesgmm.validation import check_number, check_seed, check_weights
 CERTAIN = 0.99
 """Rows above this probability are not in doubt."""
 
+BLOCK = 2**20
+"""Rows looked at together where all at once would need more memory."""
+
 N_DOUBTFUL = 10
 """Rows kept as the least certain ones."""
 
@@ -76,22 +79,34 @@ def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
         del estimator.feature_names_in_
     structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
     estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, values.shape[1])
-    table, density = rows.row_table_and_density(estimator.posterior_, estimator._coordinates, values)
-    estimator.labels_ = table.label
-    estimator.log_likelihood_ = float(weight @ density)
+    found = rows.labels_and_likelihood(estimator.posterior_, estimator._coordinates, values, weight)
+    estimator.labels_, probability, estimator.log_likelihood_ = found
     estimator._n_rows, estimator._n_samples = float(weight.sum()), len(values)
-    doubtful = np.argsort(table.probability, kind="stable")[:N_DOUBTFUL]
-    doubtful = doubtful[(table.probability[doubtful] < CERTAIN) & (weight[doubtful] > 0)]
+    doubtful = _least(probability, N_DOUBTFUL)
+    doubtful = doubtful[(probability[doubtful] < CERTAIN) & (weight[doubtful] > 0)]
+    table = rows.row_table(estimator.posterior_, estimator._coordinates, values[doubtful]) if len(doubtful) else ()
     estimator._doubtful = [
-        (int(i), int(table.label[i]), float(table.probability[i]), int(table.runner_up[i]), float(table.second[i])) for i in doubtful
+        (int(i), int(first), float(p), int(second), float(q)) for i, first, second, p, q in zip(doubtful, *table, strict=False)
     ]
     bic = criteria.bic(estimator.log_likelihood_, estimator.n_parameters_, estimator._n_rows)
     estimator._criteria = {
         "bic": float(bic),
         "aic": float(criteria.aic(estimator.log_likelihood_, estimator.n_parameters_)),
-        "icl": float(criteria.icl(bic, table.probability, weight)),
+        "icl": float(criteria.icl(bic, probability, weight)),
     }
     estimator._dependent = problem.dependent
+
+
+def _least(values: np.ndarray, n: int) -> np.ndarray:
+    """Places of the ``n`` smallest values in their order, earlier ones first among equals; without sorting all of them."""
+    limit = -np.inf
+    kept = np.zeros(0, int)
+    for start in range(0, len(values), BLOCK):
+        part = values[start : start + BLOCK]
+        limit = np.partition(part, n)[n] if len(part) > n else np.inf
+        kept = np.append(kept, start + np.flatnonzero(part <= limit))
+        kept = kept[np.argsort(values[kept], kind="stable")[:n]]
+    return kept
 
 
 class MixtureEstimator(Estimator):

@@ -152,7 +152,8 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         (given,) = padded(given)
         return [lambda: start_from(prior, problem.x, jnp.asarray(given), problem.weight, n_components)]
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
-    spaces = problem.distance_rows(), problem.standardised_rows()
+    near = problem.distance_rows()
+    spaces = near, near if problem.structure.rank else problem.standardised_rows()
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
 
     def start(i: int):

@@ -10,7 +10,8 @@ centred differences instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -47,20 +48,32 @@ def chunk_rows(structure, tied: bool, n_features: int, n_components: int) -> int
     return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / width)), 64, 8192))
 
 
-def careful_scores(structure, natural: Natural, features):
-    """Scores (K, N) in the product form or, where that loses digits, the centred one."""
-    d = natural.mean.shape[1]
-    x = features[1 : d + 1]
-    widest = structure.inner(natural.precision, structure.identity(d).astype(x.dtype)).max()
+def _safe(structure, natural: Natural, x):
+    """Whether no row (N, D) is so far out that the product form would lose digits."""
+    widest = structure.inner(natural.precision, structure.identity(x.shape[1]).astype(x.dtype)).max()
     if structure.rank == 0:
-        widest = widest * d
-    safe = (x**2).sum(0).max() * widest <= LOSS[x.dtype.itemsize]
-    return jax.lax.cond(safe, lambda: product_scores(structure, natural, features), lambda: centred_scores(structure, natural, x.T).T)
+        widest = widest * x.shape[1]
+    return (x**2).sum(1).max() * widest <= LOSS[x.dtype.itemsize]
+
+
+def plain_scores(structure, natural: Natural, features):
+    """Scores (K, N) in the centred form, which loses no digits."""
+    return centred_scores(structure, natural, features[1 : natural.mean.shape[1] + 1].T).T
+
+
+def by_form(structure, natural: Natural, x, finish: Callable, score: Callable | None = None):
+    """``finish(form)`` for the form of the scores to use: ``score``, or the product form or, where that loses digits, the centred one.
+
+    Whatever is to be done with the scores belongs into ``finish``: to hand them out of the choice costs as much as to compute them.
+    """
+    if score is not None:
+        return finish(score)
+    return jax.lax.cond(_safe(structure, natural, x), lambda: finish(product_scores), lambda: finish(plain_scores))
 
 
 def scores(structure, natural: Natural, x):
-    """Scores (N, K) of rows (N, D), by `careful_scores`."""
-    return careful_scores(structure, natural, structure.features(x.T)).T
+    """Scores (N, K) of rows (N, D), in the form that `by_form` chooses."""
+    return by_form(structure, natural, x, lambda form: form(structure, natural, structure.features(x.T)).T)
 
 
 def responsibilities(structure, natural: Natural, x):
@@ -95,15 +108,15 @@ def collect(
     weight,
     assign: Callable = soft,
     chunk_size: int | None = None,
-    score: Callable = careful_scores,
+    score: Callable | None = None,
     spread=None,
     axis: str | None = None,
 ) -> Stats:
     """E-step and statistics in one pass over rows (N, D) with weights (N,); sums are kept in the posterior's precision.
 
-    ``score`` is `careful_scores`, or `product_scores` for a search, which needs fewer digits: under ``vmap`` `careful_scores` would
-    compute both forms. ``spread``, of a tied model, is what `shared_spread` answers, for callers that make many passes. Where each of
-    several devices holds some of the rows, ``axis`` names the axis of devices over which sums are taken.
+    ``score`` is None, where each chunk has the form it needs, or `product_scores` for a search, which needs fewer digits: under ``vmap``
+    None would compute both forms. ``spread``, of a tied model, is what `shared_spread` answers, for callers that make many passes.
+    Where each of several devices holds some of the rows, ``axis`` names the axis of devices over which sums are taken.
     """
     structure, d = posterior.structure, x.shape[1]
     size = chunk_size or chunk_rows(structure, posterior.tied, d, posterior.n_components)
@@ -114,10 +127,13 @@ def collect(
     kept = natural.level.dtype
     natural = jax.tree.map(lambda a: a.astype(x.dtype), natural)
 
-    def one(rows, weights):
+    def summed(rows, weights, form):
         found = features(rows.T)
-        norm, resp = assign(score(structure, natural, found), 0)
+        norm, resp = assign(form(structure, natural, found), 0)
         return (weights @ norm).astype(kept), (found @ (resp * weights).T).astype(kept)
+
+    def one(rows, weights):
+        return by_form(structure, natural, rows, partial(summed, rows, weights), score)
 
     log_norm, sums = over_devices(accumulate(one, x, weight, size), axis)
     return _packed(structure, sums, d, log_norm, spread)
@@ -167,12 +183,15 @@ def _given(structure, tied, x, assigned, weight, spread, n_components, chunk_siz
     return _packed(structure, accumulate(one, x, (weight, assigned), size), d, jnp.zeros((), x.dtype), shared)
 
 
-def map_rows(function: Callable, rows: np.ndarray, chunk_size: int) -> np.ndarray:
-    """Apply a compiled ``function`` to chunks of rows on the host; odd chunks are padded to a power of two, so few shapes compile."""
-    parts = []
+def by_chunks(function: Callable, rows: np.ndarray, chunk_size: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Places, and what a compiled ``function`` answers for the rows there; odd chunks are padded, so that few shapes compile."""
     for start in range(0, len(rows), chunk_size):
         part = rows[start : start + chunk_size]
         padded = 1 << max(len(part) - 1, 7).bit_length()
         filled = np.concatenate([part, np.repeat(part[-1:], padded - len(part), 0)]) if padded > len(part) else part
-        parts.append(np.asarray(function(filled))[: len(part)])
-    return np.concatenate(parts)
+        yield slice(start, start + len(part)), np.asarray(function(filled))[: len(part)]
+
+
+def map_rows(function: Callable, rows: np.ndarray, chunk_size: int) -> np.ndarray:
+    """What a compiled ``function`` answers for all rows, a chunk at a time."""
+    return np.concatenate([found for _, found in by_chunks(function, rows, chunk_size)])

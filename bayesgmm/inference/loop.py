@@ -16,7 +16,7 @@ from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import Memory, empty, propose, refuse, remember, residual_norm, slowness
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.devices import holders, run_divided
-from bayesgmm.inference.kernel import careful_scores, collect, over_devices, shared_spread, soft
+from bayesgmm.inference.kernel import collect, over_devices, shared_spread, soft
 
 
 class Outcome(enum.IntEnum):
@@ -129,7 +129,7 @@ def run(
     assign: Callable = soft,
     chunk_size: int | None = None,
     depth: int = 0,
-    score: Callable = careful_scores,
+    score: Callable | None = None,
     axis: str | None = None,
 ):
     """Iterate update and E-step from ``start`` until the bound settles; see `fit`.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ DEPENDENT = 1e-10
 """Columns count as linearly dependent when one of them keeps less than this share of its variance given the others."""
 
 
-BLOCK = 2**19
+BLOCK = 2**17
 """Numbers per block of rows that are read at once on the host."""
 
 WHOLE = 2**13
@@ -76,18 +78,21 @@ class Problem:
         """What a log-likelihood in inner coordinates loses on the way to the user's units."""
         return self.n_rows * self.log_det
 
-    def standardised_rows(self) -> np.ndarray:
+    def standardised_rows(self) -> jax.Array:
         """Rows with every column at unit variance, for spherical covariances too."""
         if self.structure.rank:
             return self.distance_rows()
         x, weight = np.asarray(self.x), np.asarray(self.weight)
-        return x / np.sqrt(weight @ x**2 / weight.sum())
+        scale = np.sqrt(sum(weight[b] @ x[b] ** 2 for b in _blocks(x)) / weight.sum())
+        return _held(x.shape, x.dtype, lambda rows: np.divide(x, scale, out=rows))
 
-    def distance_rows(self) -> np.ndarray:
+    def distance_rows(self) -> jax.Array:
         """Rows on which distances for starts are measured: every column at unit variance, or as they are for spherical."""
         if self.structure.rank < 2:
-            return np.asarray(self.x)
-        return np.asarray(self.x) @ (np.asarray(self.coordinates.factor) / self.column_scale[:, None]).T.astype(self.x.dtype)
+            return self.x
+        x = np.asarray(self.x)
+        back = (np.asarray(self.coordinates.factor) / self.column_scale[:, None]).T.astype(x.dtype)
+        return _held(x.shape, x.dtype, lambda rows: np.matmul(x, back, out=rows))
 
 
 def _blocks(x: np.ndarray):
@@ -148,12 +153,14 @@ def padded(rows: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(np.concatenate([a, np.zeros((extra, *a.shape[1:]), a.dtype)]) if extra else a for a in (rows, *others))
 
 
-def _aligned(shape: tuple[int, int], dtype: str) -> np.ndarray:
-    """Zeros that JAX can use where they lie."""
-    size = np.dtype(dtype).itemsize * shape[0] * shape[1]
+def _held(shape: tuple[int, ...], dtype, fill: Callable[[np.ndarray], Any]) -> jax.Array:
+    """An array of zeros that ``fill`` has written to; JAX uses it where it lies, without a copy."""
+    size = np.dtype(dtype).itemsize * int(np.prod(shape))
     raw = np.zeros(size + ALIGNED, np.uint8)
     first = -raw.ctypes.data % ALIGNED
-    return raw[first : first + size].view(dtype).reshape(shape)
+    values = raw[first : first + size].view(dtype).reshape(shape)
+    fill(values)
+    return jax.device_put(values, may_alias=True)
 
 
 @jit(static_argnames=("structure",))
@@ -175,14 +182,19 @@ def prepare(x: np.ndarray, weight: np.ndarray, structure: Structure, dtype: str 
     covariance, dependent = _spread(structure, x, weight, mean, scale)
     coordinates, log_det, held = _geometry(structure, mean, covariance)
     turn = np.linalg.inv(np.asarray(coordinates.factor) / scale[:, None]).T if structure.rank == 2 else np.eye(0)
-    rows = _aligned((len(x) + _extra(len(x)), x.shape[1]), dtype)
-    for b in _blocks(x):
-        standard = (x[b] - mean) / scale
-        if structure.rank == 2:
-            standard = standard @ turn
-        elif structure.rank == 0:
-            standard *= scale / np.sqrt(covariance)
-        rows[b][: len(standard)] = standard
-    (weight,) = padded(weight)
-    kept = jax.device_put(rows, may_alias=True)
-    return Problem(kept, jnp.asarray(weight.astype(dtype)), coordinates, float(log_det), np.asarray(held), dependent)
+
+    def write_rows(rows: np.ndarray) -> None:
+        for b in _blocks(x):
+            standard = (x[b] - mean) / scale
+            if structure.rank == 2:
+                standard = standard @ turn
+            elif structure.rank == 0:
+                standard *= scale / np.sqrt(covariance)
+            rows[b][: len(standard)] = standard
+
+    def write_weight(values: np.ndarray) -> None:
+        values[: len(weight)] = weight
+
+    n = len(x) + _extra(len(x))
+    rows, weights = _held((n, x.shape[1]), dtype, write_rows), _held((n,), dtype, write_weight)
+    return Problem(rows, weights, coordinates, float(log_det), np.asarray(held), dependent)
