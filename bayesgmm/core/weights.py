@@ -214,7 +214,8 @@ class StickBreaking:
         """Prior with K sticks; ``concentration`` is a number, or (shape, rate) of its Gamma hyperprior."""
         learn = isinstance(concentration, tuple)
         shape, rate = concentration if learn else (concentration, 1.0)
-        return cls(*_fresh_sticks(n_components, shape, rate), learn)
+        alpha, beta, order, shape, rate = _fresh_sticks(n_components, shape, rate)
+        return cls(alpha, beta, order, shape, rate, learn)
 
     @property
     def n_components(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 ROWS = "rows"
@@ -17,10 +18,10 @@ ROWS = "rows"
 
 def holders(x: Any) -> tuple[Any, ...]:
     """The devices that an array is spread over, in order; none for an array that is being traced or has copies of itself everywhere."""
-    sharding = None if isinstance(x, jax.core.Tracer) else getattr(x, "sharding", None)
+    sharding = None if isinstance(x, Tracer) else getattr(x, "sharding", None)
     if not isinstance(sharding, NamedSharding) or sharding.is_fully_replicated:
         return ()
-    return tuple(sharding.mesh.devices.flat)
+    return tuple(np.asarray(sharding.mesh.devices).flat)
 
 
 def run_divided(run: Callable, devices: Sequence[Any], prior, start, x, weight, tol, limit, **options):

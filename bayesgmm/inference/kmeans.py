@@ -26,8 +26,8 @@ class Centroids:
         False for centres that no row chose.
     """
 
-    mean: jax.Array
-    alive: jax.Array
+    mean: jax.Array | np.ndarray
+    alive: jax.Array | np.ndarray
 
     structure = Spherical()
     tied = True
@@ -39,7 +39,7 @@ class Centroids:
     def natural(self) -> Natural:
         """Minus half the squared distance to each centre."""
         level = jnp.where(self.alive, 0, NEVER).astype(self.mean.dtype)
-        return Natural(level, self.mean, jnp.ones(1, self.mean.dtype))
+        return Natural(level, jnp.asarray(self.mean), jnp.ones(1, self.mean.dtype))
 
 
 @pytree

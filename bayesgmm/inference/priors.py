@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-import numpy as np
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.points import FlatGaussian
@@ -31,4 +30,4 @@ def default_components(structure: Structure, tied: bool, n_features: int) -> Nor
 
 def flat_components(structure: Structure, tied: bool, floor: float) -> FlatGaussian:
     """No prior; covariances keep at least ``floor`` times the spread of the data in every direction."""
-    return FlatGaussian(np.asarray(floor, float), structure, tied)
+    return FlatGaussian(jnp.asarray(floor, float), structure, tied)
