@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -111,3 +112,46 @@ def test_the_folder_of_programs_keeps_its_size(tmp_path):
     (tmp_path / "notes.txt").write_bytes(bytes(1000))
     cache._trim(tmp_path, 250)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "program3-cache", "program4-cache"]
+
+
+def test_a_folder_that_vanishes_or_belongs_to_others_is_no_matter(tmp_path, monkeypatch):
+    for name in ("gone-cache", "kept-cache"):
+        (tmp_path / name).write_bytes(bytes(100))
+    stat = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda self, **how: stat(self / "no" if self.name == "gone-cache" else self, **how))
+    cache._trim(tmp_path, 100)
+    monkeypatch.undo()
+    assert (tmp_path / "kept-cache").exists()
+    monkeypatch.setattr(cache, "LARGEST", 0)
+    monkeypatch.setattr(jax.config, "update", lambda *setting: None)
+    cache.enable_compilation_cache(tmp_path)
+    assert (tmp_path / "kept-cache").exists()
+    cache.enable_compilation_cache(tmp_path, max_size=0)
+    assert not (tmp_path / "kept-cache").exists()
+
+
+def test_a_fit_within_another_program_that_knows_all_its_arrays(x64):
+    x, weight = jnp.asarray(np.random.default_rng(0).standard_normal((40, 2))), jnp.ones(40)
+    law = bg.NormalWishart(jnp.zeros((1, 2)), jnp.array([0.01]), jnp.array([4.0]), jnp.eye(2)[None], bg.Full(), False)
+    prior = bg.Mixture(bg.Dirichlet(jnp.ones(2)), law)
+    start = bg.initialise(jax.random.key(0), prior, x)
+    alone = bg.fit(prior, start, x, weight, max_steps=5).lower_bound
+    within = jax.jit(lambda: bg.fit(prior, start, x, weight, max_steps=5).lower_bound)()
+    np.testing.assert_allclose(within, alone, rtol=1e-12)
+
+
+def test_devices_are_named(x64):
+    x = jnp.ones((4, 1))
+    for wrong in ([], "cpu", jax.devices()[:1] * 2):
+        with pytest.raises(ValueError, match="devices must be one or more different devices"):
+            bg.fit(None, None, x, devices=wrong)
+
+
+def test_rows_of_weight_zero_are_not_in_doubt_and_hide_no_others():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.standard_normal((100, 1)), rng.standard_normal((100, 1)) + 4])
+    model = bg.GaussianMixture(n_components=2, n_init=1, random_state=0).fit(x)
+    middle = np.full((15, 1), 2.0)
+    weight = np.concatenate([np.ones(200), np.zeros(15)])
+    again = bg.GaussianMixture(n_components=2, n_init=1, random_state=0).fit(np.concatenate([x, middle]), sample_weight=weight)
+    assert [row[0] for row in again._doubtful] == [row[0] for row in model._doubtful] != []

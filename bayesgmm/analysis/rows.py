@@ -74,8 +74,8 @@ def _predictive(inner, prior, coordinates, x):
 @jit
 def _table(inner, coordinates, x):
     """Places of the two most probable components of each row, and their probabilities, (N, 4)."""
-    resp = _responsibilities(inner, coordinates, x).T
-    best = resp.argmax(0)
+    values = _scores(inner, coordinates, x).T
+    best, resp = values.argmax(0), kernel.soft(values, 0)[1]
     others = jnp.where(jnp.arange(len(resp))[:, None] == best, -1, resp)
     second = jnp.where(len(resp) > 1, others.argmax(0), 0)
     return jnp.stack([best.astype(resp.dtype), second.astype(resp.dtype), resp.max(0), jnp.maximum(others.max(0), 0)], 1)
@@ -84,10 +84,11 @@ def _table(inner, coordinates, x):
 @jit
 def _best_and_density(inner, coordinates, x):
     """Best component, its probability, log density under the point estimates, (N, 3); one set of scores where these are the fit."""
-    norm, resp = kernel.soft(_scores(inner, coordinates, x).T, 0)
+    values = _scores(inner, coordinates, x).T
+    norm, resp = kernel.soft(values, 0)
     if not isinstance(inner.components, Gaussian):
         norm = logsumexp(_scores(plug_in(inner), coordinates, x), axis=1)
-    return jnp.stack([resp.argmax(0).astype(resp.dtype), resp.max(0), norm - coordinates.log_det], 1)
+    return jnp.stack([values.argmax(0).astype(resp.dtype), resp.max(0), norm - coordinates.log_det], 1)
 
 
 def _over(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others) -> np.ndarray:

@@ -82,7 +82,7 @@ def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
     found = rows.labels_and_likelihood(estimator.posterior_, estimator._coordinates, values, weight)
     estimator.labels_, probability, estimator.log_likelihood_ = found
     estimator._n_rows, estimator._n_samples = float(weight.sum()), len(values)
-    doubtful = _least(probability, N_DOUBTFUL)
+    doubtful = _least(probability if weight.all() else np.where(weight > 0, probability, np.inf), N_DOUBTFUL)
     doubtful = doubtful[(probability[doubtful] < CERTAIN) & (weight[doubtful] > 0)]
     table = rows.row_table(estimator.posterior_, estimator._coordinates, values[doubtful]) if len(doubtful) else ()
     estimator._doubtful = [

@@ -44,6 +44,13 @@ def jit(function: Callable[..., Any] | None = None, *, static_argnames: Sequence
         leaves = jax.tree.leaves((args, kwargs))
         traced = any(isinstance(leaf, Tracer) for leaf in leaves)
         large = traced or any(getattr(leaf, "size", 0) >= LARGE for leaf in leaves)
-        return (inner if large else quick())(*args, **kwargs)
+        if large:
+            return inner(*args, **kwargs)
+        try:
+            return quick()(*args, **kwargs)
+        except ValueError as error:  # within another program, all of whose values this one has as constants
+            if "compiler_options" not in str(error):
+                raise
+            return inner(*args, **kwargs)
 
     return call

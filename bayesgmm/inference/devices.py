@@ -24,6 +24,14 @@ def holders(x: Any) -> tuple[Any, ...]:
     return tuple(np.asarray(sharding.mesh.devices).flat)
 
 
+def read_devices(devices: Any) -> tuple[Any, ...]:
+    """One device, or several that differ, as a tuple."""
+    found = (devices,) if isinstance(devices, jax.Device) else tuple(devices)
+    if not found or len(set(found)) < len(found) or not all(isinstance(device, jax.Device) for device in found):
+        raise ValueError(f"devices must be one or more different devices, such as jax.devices(); got {devices!r}.")
+    return found
+
+
 def run_divided(run: Callable, devices: Sequence[Any], prior, start, x, weight, tol, limit, **options):
     """What ``run`` of the loop answers, with the rows divided among devices; rows of weight 0 make the parts even."""
     extra = -len(x) % len(devices)
@@ -31,7 +39,7 @@ def run_divided(run: Callable, devices: Sequence[Any], prior, start, x, weight, 
         x, weight = (jnp.concatenate([a, jnp.zeros((extra, *a.shape[1:]), a.dtype)]) for a in (x, weight))
     mesh = Mesh(np.array(devices), (ROWS,))
     x, weight = (jax.device_put(a, NamedSharding(mesh, PartitionSpec(ROWS))) for a in (x, weight))
-    program = _program(run, mesh, tuple(sorted(options.items(), key=lambda item: item[0])))
+    program = _program(run, mesh, tuple(sorted(options.items())))
     prior, start = jax.device_put((prior, start), NamedSharding(mesh, PartitionSpec()))
     return program(prior, start, x, weight, tol, limit)
 

@@ -170,14 +170,14 @@ def from_labels(structure, tied: bool, x, labels, n_components: int, weight, chu
     return _given(structure, tied, x, labels, weight, one_hot, n_components, chunk_size)
 
 
-def _given(structure, tied, x, assigned, weight, spread, n_components, chunk_size):
+def _given(structure, tied, x, assigned, weight, to_resp, n_components, chunk_size):
     d = x.shape[1]
     size = chunk_size or chunk_rows(structure, False, d, n_components)
     features = with_constant if tied else structure.features
 
     def one(rows, others):
         weights, assigned = others
-        return features(rows.T) @ (spread(assigned) * weights[:, None])
+        return features(rows.T) @ (to_resp(assigned) * weights[:, None])
 
     shared = _spread(structure, x, weight, size, x.dtype) if tied else None
     return _packed(structure, accumulate(one, x, (weight, assigned), size), d, jnp.zeros((), x.dtype), shared)

@@ -15,7 +15,7 @@ from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import Memory, empty, propose, refuse, remember, residual_norm, slowness
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.devices import holders, run_divided
+from bayesgmm.inference.devices import holders, read_devices, run_divided
 from bayesgmm.inference.kernel import collect, over_devices, shared_spread, soft
 
 
@@ -208,6 +208,12 @@ def fit(
     Returns
     -------
     Result
+        With several devices, on all of them.
+
+    Raises
+    ------
+    ValueError
+        ``devices`` that are none, or no devices.
 
     References
     ----------
@@ -216,7 +222,7 @@ def fit(
     x = jnp.asarray(x)
     weight = jnp.ones(x.shape[0], x.dtype) if sample_weight is None else jnp.asarray(sample_weight, x.dtype)
     options = {"max_steps": max_steps, "assign": assign, "chunk_size": chunk_size, "depth": depth}
-    among = holders(x) if devices is None else tuple(devices)
+    among = holders(x) if devices is None else read_devices(devices)
     if among:
         return run_divided(run, among, prior, start, x, weight, tol, max_steps, **options)
     return run(prior, start, x, weight, tol, max_steps, **options)

@@ -23,7 +23,6 @@ LARGE = 2**17
 DEPENDENT = 1e-10
 """Columns count as linearly dependent when one of them keeps less than this share of its variance given the others."""
 
-
 BLOCK = 2**17
 """Numbers per block of rows that are read at once on the host."""
 
