@@ -1,7 +1,7 @@
 """Mixtures by several libraries from the same start for a given number of iterations, for `speed.py`.
 
-Every maker takes a `Start` and answers a function of the number of iterations that fits and returns the log-likelihood a row, or None where
-the library is not installed or has no such model.
+Every maker takes a `Start` and answers a function of the number of iterations that fits and returns the number it made, or None where the
+library is not installed or has no such model.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ def bayesgmm_em(start: Start) -> Callable:
 
     def fit(n_iter, tol=0.0):
         options = {"covariance_type": start.covariance_type, "tol": tol, "max_iter": n_iter, "init_params": start.labels}
-        model = bg.GaussianMixture(start.n_components, **options).fit(start.x)
-        return model.log_likelihood_ / len(start.x)
+        return bg.GaussianMixture(start.n_components, **options).fit(start.x).n_iter_
 
     return fit
 
@@ -71,8 +70,7 @@ def bayesgmm_vb(start: Start) -> Callable:
     kind = {"n_components": start.n_components, "covariance_type": start.covariance_type, "prune": False, "moves": False}
 
     def fit(n_iter):
-        model = bg.BayesianGaussianMixture(tol=0, max_iter=n_iter, init_params=start.labels, **kind).fit(start.x)
-        return model.log_likelihood_ / len(start.x)
+        return bg.BayesianGaussianMixture(tol=0, max_iter=n_iter, init_params=start.labels, **kind).fit(start.x).n_iter_
 
     return fit
 
@@ -88,7 +86,7 @@ def sklearn_em(start: Start) -> Callable | None:
     options = {"covariance_type": start.covariance_type, "init_params": "random_from_data", "random_state": 0, **given}
 
     def fit(n_iter):
-        return GaussianMixture(start.n_components, tol=0, max_iter=n_iter, **options).fit(start.x).lower_bound_
+        return GaussianMixture(start.n_components, tol=0, max_iter=n_iter, **options).fit(start.x).n_iter_
 
     return fit
 
@@ -102,7 +100,7 @@ def sklearn_vb(start: Start) -> Callable | None:
     options = {"covariance_type": start.covariance_type, "init_params": "random_from_data", "random_state": 0}
 
     def fit(n_iter):
-        BayesianGaussianMixture(n_components=start.n_components, tol=0, max_iter=n_iter, **options).fit(start.x)
+        return BayesianGaussianMixture(n_components=start.n_components, tol=0, max_iter=n_iter, **options).fit(start.x).n_iter_
 
     return fit
 
@@ -119,8 +117,7 @@ def daal4py_em(start: Start) -> Callable | None:
 
     def fit(n_iter):
         algorithm = daal4py.em_gmm(start.n_components, maxIterations=n_iter, accuracyThreshold=0, covarianceStorage=storage)
-        found = algorithm.compute(start.x, weights[None], means, matrices)
-        return float(found.goalFunction[0, 0]) / len(start.x)
+        return int(algorithm.compute(start.x, weights[None], means, matrices).nIterations[0, 0])
 
     return fit
 
