@@ -86,12 +86,10 @@ def product_seconds(n: int, d: int, k: int) -> float:
 
     size, repeats = chunk_rows(STRUCTURES["full"], False, d, k), 100
 
-    def repeated(product, left, right):
-        def one(i, total):
-            again, _ = jax.lax.optimization_barrier((left, i))  # not the same product as in the last round, for all XLA knows
-            return total + product(again, right)
-
-        return jax.lax.fori_loop(0, repeats, one, jnp.zeros(jax.eval_shape(product, left, right).shape))
+    def repeated(product, features, changing):
+        """The sum of many products, one operand of which differs a little each time, or XLA would compute one of them only."""
+        one = lambda i, total: total + product(features, changing + 1e-9 * i)  # noqa: E731
+        return jax.lax.fori_loop(0, repeats, one, jnp.zeros(jax.eval_shape(product, features, changing).shape))
 
     with jax.enable_x64(True):
         rng = np.random.default_rng(0)
