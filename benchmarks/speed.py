@@ -105,9 +105,7 @@ def product_seconds(n: int, d: int, k: int) -> float:
 
 
 def iterations(args) -> None:
-    print(
-        "| rows x columns, K, structure | library | s an iteration (range) | ours is faster by | products' share |\n|---|---|---|---|---|"
-    )
+    print("| rows x columns, K, structure | library | s an iteration (range) | of ours | products' share |\n|---|---|---|---|---|")
     for algorithm, cases in CASES.items():
         for case in cases[1:2] if args.quick else cases:
             start = make_start(*case)

@@ -99,7 +99,6 @@ def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
 
 def _least(values: np.ndarray, n: int) -> np.ndarray:
     """Places of the ``n`` smallest values in their order, earlier ones first among equals; without sorting all of them."""
-    limit = -np.inf
     kept = np.zeros(0, int)
     for start in range(0, len(values), BLOCK):
         part = values[start : start + BLOCK]
