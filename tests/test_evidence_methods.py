@@ -68,7 +68,8 @@ def test_optima_add_up_once_each():
     np.testing.assert_allclose(found.log_evidence, np.logaddexp(*each), rtol=1e-9)
     np.testing.assert_allclose(found.probability, np.exp(each - np.logaddexp(*each)), rtol=1e-6)
     one, several = (bg.importance_evidence(models, x) for models in (best, [best, again]))
-    assert one == several
+    # Two optima would differ by the log of 2. Which of the two runs is the better one is a matter of rounding, and they agree to `tol` only.
+    np.testing.assert_allclose(several, one, rtol=1e-6)
 
 
 def test_what_cannot_be_sampled_is_refused():
