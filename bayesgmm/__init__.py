@@ -44,7 +44,7 @@ from bayesgmm.estimators.partitions import (
     similarity_matrix,
     variation_of_information,
 )
-from bayesgmm.inference.cache import enable_compilation_cache
+from bayesgmm.inference.cache import disable_compilation_cache, enable_compilation_cache
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import Outcome, Result, fit
 
@@ -83,6 +83,7 @@ __all__ = [
     "bootstrap_lrt",
     "combine",
     "credible_ball",
+    "disable_compilation_cache",
     "enable_compilation_cache",
     "evidence_over_optima",
     "fit",

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from bayesgmm._version import __version__
+from bayesgmm.inference.cache import disable_compilation_cache
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 AUTO = "structure; auto compares all four by their evidence, as select does (default)"
@@ -100,8 +101,8 @@ def run_fit(args: argparse.Namespace) -> int:
     table = read_table(args.source, _columns(args.columns))
     _check(args, table)
     out = _prepare_folder(args.out)
-    if not args.no_cache:
-        _cache()
+    if args.no_cache:
+        disable_compilation_cache()
     best, selection = _best_of_all(table, args) if args.covariance == "auto" else (_fit_one(table, args), None)
     facts = best.facts(table.values, title=table.title, units=table.units)
     seconds = time.perf_counter() - began
@@ -126,8 +127,8 @@ def run_select(args: argparse.Namespace) -> int:
     table = read_table(args.source, _columns(args.columns))
     _check(args, table)
     names = tuple(name.strip() for name in args.covariance.split(","))
-    if not args.no_cache:
-        _cache()
+    if args.no_cache:
+        disable_compilation_cache()
     selection = select(_named(table), range(1, args.max_components + 1), names, args.criterion, args.prior, random_state=args.seed)
     seconds = time.perf_counter() - began
     from bayesgmm.report import files
@@ -177,15 +178,6 @@ def _prepare_folder(name: str | None) -> Path | None:
         raise ValueError(f"--out {name!r} is a file; give a folder.")
     path.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def _cache() -> None:
-    from bayesgmm.inference.cache import enable_compilation_cache
-
-    try:
-        enable_compilation_cache()
-    except OSError as error:
-        print(f"bayesgmm: no compilation cache ({error}); starting will stay slow.", file=sys.stderr)
 
 
 def _most(table, args) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import jax
 import pytest
 
-from bayesgmm.inference.cache import make_room
+os.environ["BAYESGMM_COMPILATION_CACHE"] = "off"  # tests replace functions of the library, which its cache of programs does not see
+
+from bayesgmm.inference.compiling import make_room
 
 _count = itertools.count()
 

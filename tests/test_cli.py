@@ -323,8 +323,8 @@ def test_interrupted(run, monkeypatch):
 
 
 def process(*words, **environment):
-    """Runs the command; a cache folder set for these tests' programs must not pass for the one it chooses itself."""
-    inherited = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    """Runs the command, with a cache of its own choice, which tests otherwise do without."""
+    inherited = {name: value for name, value in os.environ.items() if name != "BAYESGMM_COMPILATION_CACHE"}
     command = [sys.executable, "-m", "bayesgmm.cli", *words]
     return subprocess.run(command, capture_output=True, timeout=300, env=inherited | environment)
 
@@ -335,8 +335,8 @@ def test_as_a_process(folder):
     done = process(*words, "--json", XDG_CACHE_HOME=str(folder / "cache"), PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, b"")
     assert strict(done.stdout)["n_samples"] == 30
-    (cache,) = (folder / "cache" / "bayesgmm").iterdir()
-    assert len(list(cache.iterdir())) > 1
+    cache = folder / "cache" / "bayesgmm"
+    assert len(list(cache.iterdir())) > 10
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
     again = process(*words, XDG_CACHE_HOME=str(folder / "cache"), PYTHONIOENCODING="ascii")
     assert (again.returncode, again.stderr) == (0, b"")

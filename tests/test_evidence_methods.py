@@ -68,7 +68,7 @@ def test_optima_add_up_once_each():
     np.testing.assert_allclose(found.log_evidence, np.logaddexp(*each), rtol=1e-9)
     np.testing.assert_allclose(found.probability, np.exp(each - np.logaddexp(*each)), rtol=1e-6)
     one, several = (bg.importance_evidence(models, x) for models in (best, [best, again]))
-    # Two optima would differ by the log of 2. Which of the two runs is the better one is a matter of rounding, and they agree to `tol` only.
+    # Two optima would differ by the log of 2. Which of the runs is better is a matter of rounding, and they agree to `tol` only.
     np.testing.assert_allclose(several, one, rtol=1e-6)
 
 

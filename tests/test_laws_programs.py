@@ -29,7 +29,7 @@ from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import Natural, centred_scores, product_scores
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.weights import Dirichlet, FlatWeights
-from bayesgmm.inference import cache, kernel
+from bayesgmm.inference import compiling, kernel
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import MESSAGES, Outcome, fit, run
 from bayesgmm.inference.priors import default_components
@@ -252,12 +252,13 @@ def test_variational_means_tend_to_maximum_likelihood():
 
 def test_compiled_programs_are_forgotten_before_a_process_can_hold_no_more(monkeypatch):
     """Each holds dozens of memory maps, and a process that runs out of them dies."""
-    compiled = jax.jit(lambda a: a + 1)
-    compiled(1.0)
-    cache.make_room()
-    assert compiled._cache_size() == 1
-    monkeypatch.setattr(cache, "CROWDED", 0)
-    cache.make_room()
-    assert compiled._cache_size() == 0
-    monkeypatch.setattr(cache, "MAPS", Path("/no/such/file"))
-    cache.make_room()
+    compiled, ours = jax.jit(lambda a: a + 1), compiling.jit(lambda a: a + 1)
+    programs = compiling._made[-1]
+    assert compiled(1.0) == ours(1.0) == 2
+    compiling.make_room()
+    assert compiled._cache_size() == len(programs) == 1
+    monkeypatch.setattr(compiling, "CROWDED", 0)
+    compiling.make_room()
+    assert compiled._cache_size() == len(programs) == 0
+    monkeypatch.setattr(compiling, "MAPS", Path("/no/such/file"))
+    compiling.make_room()

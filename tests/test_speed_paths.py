@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import tracemalloc
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +12,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.estimators import mixture
-from bayesgmm.inference import cache, compiling
+from bayesgmm.inference import compiling
 from bayesgmm.inference.kernel import chunk_rows, collect, shared_spread
 from bayesgmm.inference.problem import WHOLE, prepare
 
@@ -102,32 +100,6 @@ def test_the_least_certain_rows_are_found_without_sorting_all(monkeypatch):
     values = np.random.default_rng(0).integers(0, 12, 100) / 12
     for n in (1, 5, 10, 99, 100):
         np.testing.assert_array_equal(mixture._least(values, n), np.argsort(values, kind="stable")[:n])
-
-
-def test_the_folder_of_programs_keeps_its_size(tmp_path):
-    for i in range(5):
-        path = tmp_path / f"program{i}-cache"
-        path.write_bytes(bytes(100))
-        os.utime(path, (i, i))
-    (tmp_path / "notes.txt").write_bytes(bytes(1000))
-    cache._trim(tmp_path, 250)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "program3-cache", "program4-cache"]
-
-
-def test_a_folder_that_vanishes_or_belongs_to_others_is_no_matter(tmp_path, monkeypatch):
-    for name in ("gone-cache", "kept-cache"):
-        (tmp_path / name).write_bytes(bytes(100))
-    stat = Path.stat
-    monkeypatch.setattr(Path, "stat", lambda self, **how: stat(self / "no" if self.name == "gone-cache" else self, **how))
-    cache._trim(tmp_path, 100)
-    monkeypatch.undo()
-    assert (tmp_path / "kept-cache").exists()
-    monkeypatch.setattr(cache, "LARGEST", 0)
-    monkeypatch.setattr(jax.config, "update", lambda *setting: None)
-    cache.enable_compilation_cache(tmp_path)
-    assert (tmp_path / "kept-cache").exists()
-    cache.enable_compilation_cache(tmp_path, max_size=0)
-    assert not (tmp_path / "kept-cache").exists()
 
 
 def test_a_fit_within_another_program_that_knows_all_its_arrays(x64):

@@ -14,8 +14,8 @@ from bayesgmm.analysis.selection import Table
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.selection_options import ROWS_EACH, make_frames, make_problems
 from bayesgmm.estimators.training import COVARIANCE_TYPES, LONGEST, read_training
-from bayesgmm.inference.cache import make_room
 from bayesgmm.inference.cells import Frame
+from bayesgmm.inference.compiling import make_room
 from bayesgmm.progress import Progress
 from bayesgmm.report import bootstrap as words
 from bayesgmm.validation import check_number, check_option, check_seed

@@ -26,7 +26,7 @@ from bayesgmm.estimators.selection_options import (
 )
 from bayesgmm.estimators.selection_search import Search, dependent, given_up, share_likelihoods
 from bayesgmm.estimators.training import LONGEST, read_training
-from bayesgmm.inference.cache import make_room
+from bayesgmm.inference.compiling import make_room
 from bayesgmm.progress import Progress
 from bayesgmm.report import shape as shape_words
 from bayesgmm.report import verdict as words

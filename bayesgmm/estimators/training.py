@@ -13,7 +13,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.structures import STRUCTURES, Structure
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
-from bayesgmm.inference.cache import make_room
+from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.initialise import STARTS, by_ward, start_from
 from bayesgmm.inference.problem import Problem, padded, prepare
 from bayesgmm.inference.restarts import Settings, split_keys

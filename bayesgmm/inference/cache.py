@@ -1,57 +1,224 @@
-"""Compiled programs: kept on disk, so that a fresh process starts fast; forgotten before a process can hold no more of them."""
+"""Compiled programs on disk, so that a fresh process starts fast: the library's own only, and without any change of JAX's settings."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import io
 import os
+import pickle
+import platform
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 import jax
+import numpy as np
 
-MAPS = Path("/proc/self/maps")
-CROWDED = 40_000
-"""Memory maps, of which Linux allows a process 65,530 by default; each compiled program holds dozens, and running out is a crash."""
-
+VARIABLE = "BAYESGMM_COMPILATION_CACHE"
+"""Variable of the environment: a folder, or ``off``."""
 
 LARGEST = 2**29
-"""Bytes that the library's own folder of compiled programs may hold."""
+"""Bytes that the folder may hold by default."""
+
+ENDING = ".program"
+KNOWN = {"bayesgmm", "jax", "jaxlib", "numpy", "builtins", "functools", "ml_dtypes"}
+"""Packages whose functions and classes are known by name and version; of other code only the name would be known, which may change."""
+
+
+class _Place:
+    """Where programs are kept: undecided until the first is needed, then a folder, or nowhere."""
+
+    folder: Path | None = None
+    decided = False
+    max_size = LARGEST
 
 
 def enable_compilation_cache(path: str | os.PathLike | None = None, max_size: int | None = None) -> Path:
-    """Keep JAX's compiled programs in a private folder of the user's.
+    """Keep the library's compiled programs in this folder, from which later processes read them.
 
-    The setting belongs to the whole process and so to all JAX code in it; the library never calls this by itself, the command line does.
-    ``jax.config.update("jax_enable_compilation_cache", False)`` turns it off again, and the folder may be deleted at any time.
+    This is on from the start, for the default folder; call it for another folder or size. `disable_compilation_cache` turns it
+    off, as does ``BAYESGMM_COMPILATION_CACHE=off`` in the environment. The folder may be deleted at any time.
 
     Parameters
     ----------
     path : path, optional
-        Folder; by default ``$JAX_COMPILATION_CACHE_DIR``, else ``bayesgmm/xla-<jax version>`` in the user's cache folder.
-
-    max_size : int, optional
-        Bytes that the folder may hold: when it holds more at this call, the programs written longest ago are deleted first. By default
-        512 MiB for the library's own folder, and no limit for a folder that was named, which others may use too.
+        Folder; by default ``$BAYESGMM_COMPILATION_CACHE``, else ``bayesgmm`` in the user's cache folder. Programs are code that
+        will be run: let nobody else write there.
+    max_size : int, default 536,870,912
+        Bytes that the folder may hold. The programs unused for longest are deleted first.
 
     Returns
     -------
     Path
         The folder in use.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made, or written to.
+    ValueError
+        ``max_size`` is negative.
+
+    Notes
+    -----
+    A program is known by the library's source, the versions of JAX and NumPy, the processor, and shapes and types of its arguments.
+    Functions of the library that are replaced at run time are not seen: turn the cache off for such experiments. Functions and classes
+    of your own, in a prior say, are never kept.
     """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(path or os.environ.get("JAX_COMPILATION_CACHE_DIR") or home / "bayesgmm" / f"xla-{jax.__version__}")
+    size = LARGEST if max_size is None else max_size
+    if size < 0:
+        raise ValueError(f"max_size must be 0 or more bytes; got {max_size!r}.")
+    folder = _default() if path is None else Path(path)
+    if folder is None:
+        folder = _home()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    own = path is None and "JAX_COMPILATION_CACHE_DIR" not in os.environ
-    if own or max_size is not None:
-        _trim(folder, LARGEST if max_size is None else max_size)
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    _Place.folder, _Place.max_size, _Place.decided = folder, size, True
+    _trim(folder, size)
     return folder
 
 
+def disable_compilation_cache() -> None:
+    """Neither read nor keep compiled programs on disk; those that are there stay."""
+    _Place.folder, _Place.decided = None, True
+
+
+def _home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bayesgmm"
+
+
+def _default() -> Path | None:
+    """Folder that the environment names, or None if it says ``off``."""
+    told = os.environ.get(VARIABLE, "")
+    if told.lower() in ("off", "0", "false", "no"):
+        return None
+    return Path(told) if told else _home()
+
+
+def _folder() -> Path | None:
+    """The folder in use. Without leave to write there, or where others might, there is none."""
+    if not _Place.decided:
+        _Place.decided = True
+        with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
+            folder = _default()
+            if folder is not None:
+                enable_compilation_cache(folder)
+                if _others_write(folder):
+                    disable_compilation_cache()
+    return _Place.folder
+
+
+def _others_write(folder: Path) -> bool:
+    known = folder.stat()
+    return hasattr(os, "getuid") and (known.st_uid != os.getuid() or bool(known.st_mode & 0o022))
+
+
+def name_of(function: Callable, *arguments: Any) -> str | None:
+    """File name of a program; None where it cannot be known from one process to the next, or nothing is kept."""
+    home, name = function.__module__, function.__qualname__
+    if _folder() is None or "<locals>" in name or home.partition(".")[0] not in KNOWN:
+        return None
+    told = io.BytesIO()
+    try:
+        _Namer(told).dump((home, name, arguments))
+    except (pickle.PicklingError, AttributeError, TypeError, ValueError, RecursionError):
+        return None
+    return hashlib.sha256(_environment() + told.getvalue()).hexdigest()
+
+
+class _Namer(pickle.Pickler):
+    """Writes arguments out, the same in each process; refuses functions and classes from elsewhere."""
+
+    def __init__(self, file):
+        super().__init__(file, protocol=5)
+        self.fast = True
+
+    def persistent_id(self, obj: Any) -> None:
+        if isinstance(obj, (type, FunctionType)):
+            if obj.__module__.partition(".")[0] not in KNOWN:
+                raise pickle.PicklingError(f"{obj.__module__}.{obj.__qualname__} may change")
+        return None
+
+
+@functools.cache
+def _environment() -> bytes:
+    """Digest of what programs depend on beside their arguments: the library's source, versions, the processor."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    told = jax.__version__, jax.lib.__version__, np.__version__, platform.system(), platform.machine(), _abilities(), cores
+    digest.update(repr((told, os.environ.get("XLA_FLAGS"))).encode())
+    return digest.digest()
+
+
+def _abilities() -> str:
+    """What the processor can do, where the system tells."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        return "".join(line for line in lines if line.startswith(("flags", "Features", "model name")))
+    return ""
+
+
+def read(name: str | None, tree: Any) -> Callable[..., Any] | None:
+    """The program of this name, for arguments of this structure; None if there is none, or it is damaged."""
+    folder = _folder()
+    if name is None or folder is None:
+        return None
+    path = folder / (name + ENDING)
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        return None
+    from jax.experimental.serialize_executable import deserialize_and_load
+
+    _load_lapack()
+    with contextlib.suppress(Exception):  # whatever another version of JAX may say: it is compiled again
+        program, out = pickle.loads(content[32:])
+        found = deserialize_and_load(program, tree, jax.tree.structure(out))
+        os.utime(path)
+        return found
+    return None
+
+
+@functools.cache
+def _load_lapack() -> None:
+    """Have JAX look LAPACK up, which it does when it translates a program: one that is only read would call functions at address 0."""
+    try:
+        from jaxlib.lapack import prepare_lapack_call
+
+        prepare_lapack_call("potrf_ffi", np.dtype("float64"))
+    except (ImportError, AttributeError, TypeError):
+        jax.jit(jax.lax.linalg.cholesky).lower(np.eye(1, dtype=np.float32))
+
+
+def write(name: str | None, compiled: Any) -> None:
+    """Keep a program; where that fails, it is not kept."""
+    folder = _folder()
+    if name is None or folder is None:
+        return
+    from jax.experimental.serialize_executable import serialize
+
+    with contextlib.suppress(Exception):  # a program that JAX cannot write, a full disk, a folder that has gone
+        program, _, out = serialize(compiled)
+        content = pickle.dumps((program, jax.tree.unflatten(out, range(out.num_leaves))), protocol=5)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="new-", suffix=ENDING, delete=False) as file:
+            file.write(hashlib.sha256(content).digest() + content)
+        os.replace(file.name, folder / (name + ENDING))
+
+
 def _trim(folder: Path, max_size: int) -> None:
-    """Delete the oldest programs until the others take no more than ``max_size`` bytes; another process may be doing the same."""
+    """Delete the programs unused for longest until the others take no more than ``max_size`` bytes; other processes may do the same."""
     found = []
-    for path in folder.glob("*-cache"):
+    for path in folder.glob("*" + ENDING):
         with contextlib.suppress(OSError):
             known = path.stat()
             found.append((known.st_mtime, known.st_size, path))
@@ -61,13 +228,3 @@ def _trim(folder: Path, max_size: int) -> None:
         if left < 0:
             with contextlib.suppress(OSError):
                 path.unlink()
-
-
-def make_room() -> None:
-    """Have JAX forget its compiled programs when the process holds very many; those needed again are compiled again."""
-    try:
-        crowded = MAPS.read_bytes().count(b"\n") > CROWDED
-    except OSError:
-        return
-    if crowded:
-        jax.clear_caches()
