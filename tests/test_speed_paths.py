@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.analysis import rows
 from bayesgmm.core.structures import STRUCTURES
-from bayesgmm.estimators import mixture
-from bayesgmm.inference import compiling
+from bayesgmm.inference import compiling, kernel
 from bayesgmm.inference.kernel import chunk_rows, collect, shared_spread
 from bayesgmm.inference.problem import WHOLE, prepare
 
@@ -95,11 +95,23 @@ def test_the_table_of_rows_has_the_two_most_probable_components():
         assert (table.runner_up != table.label).all() or k == 1
 
 
-def test_the_least_certain_rows_are_found_without_sorting_all(monkeypatch):
-    monkeypatch.setattr(mixture, "BLOCK", 7)
-    values = np.random.default_rng(0).integers(0, 12, 100) / 12
-    for n in (1, 5, 10, 99, 100):
-        np.testing.assert_array_equal(mixture._least(values, n), np.argsort(values, kind="stable")[:n])
+def test_the_least_certain_rows_are_found_chunk_by_chunk(monkeypatch):
+    """As if all rows were sorted; equal ones in their order, rows of weight 0 left out."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([np.repeat(rng.standard_normal((200, 1)), 2, 0), rng.standard_normal((600, 1)) + 3])
+    weight = (rng.uniform(size=len(x)) < 0.9).astype(float)
+    model = bg.GaussianMixture(n_components=2, n_init=1, random_state=0).fit(x, sample_weight=weight)
+    table = model.row_table(x)
+    monkeypatch.setattr(kernel, "chunk_rows", lambda *shape: 150)
+    with jax.enable_x64(True):
+        found = rows.pass_over(model.posterior_, model._coordinates, x, weight, 30)
+    used = np.flatnonzero(weight)
+    least = used[np.argsort(table.probability[used], kind="stable")[:30]]
+    np.testing.assert_array_equal(found.least, least)
+    for name, values in found.table._asdict().items():
+        np.testing.assert_array_equal(values, getattr(table, name)[least])
+    np.testing.assert_allclose(found.log_likelihood, weight @ model.score_samples(x), rtol=1e-12)
+    assert [row[0] for row in model._doubtful] == list(least[:10])
 
 
 def test_a_fit_within_another_program_that_knows_all_its_arrays(x64):

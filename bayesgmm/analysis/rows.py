@@ -73,22 +73,16 @@ def _predictive(inner, prior, coordinates, x):
 
 @jit
 def _table(inner, coordinates, x):
-    """Places of the two most probable components of each row, and their probabilities, (N, 4)."""
-    values = _scores(inner, coordinates, x).T
-    best, resp = values.argmax(0), kernel.soft(values, 0)[1]
-    others = jnp.where(jnp.arange(len(resp))[:, None] == best, -1, resp)
-    second = jnp.where(len(resp) > 1, others.argmax(0), 0)
-    return jnp.stack([best.astype(resp.dtype), second.astype(resp.dtype), resp.max(0), jnp.maximum(others.max(0), 0)], 1)
-
-
-@jit
-def _best_and_density(inner, coordinates, x):
-    """Best component, its probability, log density under the point estimates, (N, 3); one set of scores where these are the fit."""
+    """Places of the two most probable components of each row, their probabilities, and its log density at the point estimates, (N, 5)."""
     values = _scores(inner, coordinates, x).T
     norm, resp = kernel.soft(values, 0)
-    if not isinstance(inner.components, Gaussian):
+    best = values.argmax(0)
+    others = jnp.where(jnp.arange(len(resp))[:, None] == best, -1, resp)
+    second = jnp.where(len(resp) > 1, others.argmax(0), 0)
+    if not isinstance(inner.components, Gaussian):  # otherwise the point estimates are the fit
         norm = logsumexp(_scores(plug_in(inner), coordinates, x), axis=1)
-    return jnp.stack([values.argmax(0).astype(resp.dtype), resp.max(0), norm - coordinates.log_det], 1)
+    columns = best, second, resp.max(0), jnp.maximum(others.max(0), 0), norm - coordinates.log_det
+    return jnp.stack([column.astype(resp.dtype) for column in columns], 1)
 
 
 def _over(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others) -> np.ndarray:
@@ -125,15 +119,52 @@ def log_predictive(posterior: Mixture, prior: Mixture, coordinates: Coordinates,
 
 def row_table(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> RowTable:
     """Best and second-best component of each row."""
-    table = _over(_table, posterior, coordinates, x)
+    return _named(_over(_table, posterior, coordinates, x))
+
+
+def _named(table: np.ndarray) -> RowTable:
     return RowTable(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2], table[:, 3])
 
 
-def labels_and_likelihood(posterior: Mixture, coordinates: Coordinates, x: np.ndarray, weight: np.ndarray):
-    """Labels (N,), their probabilities (N,), and the log-likelihood of the point estimates, in one pass over rows with weights (N,)."""
+class Pass(NamedTuple):
+    """What one pass over all rows finds.
+
+    Attributes
+    ----------
+    label : ndarray of int, shape (N,)
+    probability : ndarray, shape (N,)
+    log_likelihood : float
+        Of the point estimates, rows counted with their weights.
+    least : ndarray of int
+        The rows of positive weight with the smallest probabilities, in that order.
+    table : RowTable
+        Of those rows.
+    """
+
+    label: np.ndarray
+    probability: np.ndarray
+    log_likelihood: float
+    least: np.ndarray
+    table: RowTable
+
+
+def pass_over(posterior: Mixture, coordinates: Coordinates, x: np.ndarray, weight: np.ndarray, n_least: int) -> Pass:
+    """Labels, their probabilities, the log-likelihood, and the ``n_least`` least certain rows, of rows (N, D) with weights (N,)."""
     label, probability, total = np.empty(len(x), np.int64), np.empty(len(x)), 0.0
-    function, rows = _by_row(_best_and_density, posterior, coordinates, x)
+    least, table = np.empty(0, int), np.empty((0, 5))
+    function, rows = _by_row(_table, posterior, coordinates, x)
     for places, found in kernel.by_chunks(function, x, rows):
-        label[places], probability[places] = found[:, 0], found[:, 1]
-        total += float(weight[places] @ found[:, 2])
-    return label, probability, total
+        label[places], probability[places] = found[:, 0], found[:, 2]
+        total += float(weight[places] @ found[:, 4])
+        new = _smallest(np.where(weight[places] > 0, found[:, 2], np.inf), n_least)
+        least, table = np.append(least, places.start + new), np.concatenate([table, found[new]])
+        kept = _smallest(table[:, 2], n_least)
+        least, table = least[kept], table[kept]
+    return Pass(label, probability, total, least, _named(table))
+
+
+def _smallest(values: np.ndarray, n: int) -> np.ndarray:
+    """Places of the ``n`` smallest finite values in their order, earlier ones first among equals."""
+    limit = np.partition(values, n)[n] if len(values) > n else np.inf
+    some = np.flatnonzero((values <= limit) & (values < np.inf))
+    return some[np.argsort(values[some], kind="stable")[:n]]

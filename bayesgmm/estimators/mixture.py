@@ -26,9 +26,6 @@ from bayesgmm.validation import check_number, check_seed, check_weights
 CERTAIN = 0.99
 """Rows above this probability are not in doubt."""
 
-BLOCK = 2**20
-"""Rows looked at together where all at once would need more memory."""
-
 N_DOUBTFUL = 10
 """Rows kept as the least certain ones."""
 
@@ -79,33 +76,21 @@ def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
         del estimator.feature_names_in_
     structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
     estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, values.shape[1])
-    found = rows.labels_and_likelihood(estimator.posterior_, estimator._coordinates, values, weight)
-    estimator.labels_, probability, estimator.log_likelihood_ = found
+    found = rows.pass_over(estimator.posterior_, estimator._coordinates, values, weight, N_DOUBTFUL)
+    estimator.labels_, estimator.log_likelihood_ = found.label, found.log_likelihood
     estimator._n_rows, estimator._n_samples = float(weight.sum()), len(values)
-    doubtful = _least(probability if weight.all() else np.where(weight > 0, probability, np.inf), N_DOUBTFUL)
-    doubtful = doubtful[(probability[doubtful] < CERTAIN) & (weight[doubtful] > 0)]
-    table = rows.row_table(estimator.posterior_, estimator._coordinates, values[doubtful]) if len(doubtful) else ()
     estimator._doubtful = [
-        (int(i), int(first), float(p), int(second), float(q)) for i, first, second, p, q in zip(doubtful, *table, strict=False)
+        (int(i), int(first), float(p), int(second), float(q))
+        for i, first, second, p, q in zip(found.least, *found.table, strict=True)
+        if p < CERTAIN
     ]
     bic = criteria.bic(estimator.log_likelihood_, estimator.n_parameters_, estimator._n_rows)
     estimator._criteria = {
         "bic": float(bic),
         "aic": float(criteria.aic(estimator.log_likelihood_, estimator.n_parameters_)),
-        "icl": float(criteria.icl(bic, probability, weight)),
+        "icl": float(criteria.icl(bic, found.probability, weight)),
     }
     estimator._dependent = problem.dependent
-
-
-def _least(values: np.ndarray, n: int) -> np.ndarray:
-    """Places of the ``n`` smallest values in their order, earlier ones first among equals; without sorting all of them."""
-    kept = np.zeros(0, int)
-    for start in range(0, len(values), BLOCK):
-        part = values[start : start + BLOCK]
-        limit = np.partition(part, n)[n] if len(part) > n else np.inf
-        kept = np.append(kept, start + np.flatnonzero(part <= limit))
-        kept = kept[np.argsort(values[kept], kind="stable")[:n]]
-    return kept
 
 
 class MixtureEstimator(Estimator):
