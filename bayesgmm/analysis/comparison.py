@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesgmm.inference.initialise import by_kmeans
+from bayesgmm.inference.initialise import kmeans_centres
+from bayesgmm.inference.kmeans import nearest_centre
+from bayesgmm.inference.problem import sampled
 
 
 def matched_rows(a: np.ndarray, b: np.ndarray) -> int:
@@ -24,10 +26,7 @@ def kmeans_labels(values: np.ndarray, n_clusters: int, seed: int = 0) -> np.ndar
     scale = values.std(0)
     rows = jnp.asarray((values - values.mean(0)) / np.where(scale > 0, scale, 1))
     weight = jnp.ones(len(rows))
-    best, labels = np.inf, np.zeros(len(rows), int)
+    fits = []
     for key in jax.random.split(jax.random.key(seed), 5):
-        found = np.asarray(by_kmeans(key, rows, weight, n_clusters))
-        inertia = sum(((np.asarray(rows)[found == k] - np.asarray(rows)[found == k].mean(0)) ** 2).sum() for k in np.unique(found))
-        if inertia < best:
-            best, labels = inertia, found
-    return labels
+        fits.append(nearest_centre(rows, kmeans_centres(key, *sampled(key, rows, weight), n_clusters)))
+    return np.asarray(min(fits, key=lambda fit: float(fit[1].sum()))[0])

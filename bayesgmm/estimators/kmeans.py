@@ -11,10 +11,9 @@ import numpy as np
 from bayesgmm import storage
 from bayesgmm.estimators.base import Estimator, in_float64
 from bayesgmm.estimators.training import read_rows, read_training
-from bayesgmm.inference.initialise import sampled
 from bayesgmm.inference.kernel import map_rows
 from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
-from bayesgmm.inference.problem import padded
+from bayesgmm.inference.problem import column_moments, held_rows, sampled
 from bayesgmm.inference.restarts import split_keys
 from bayesgmm.validation import check_array, check_number, check_option, check_seed, check_weights
 
@@ -82,9 +81,9 @@ class KMeans(Estimator):
         check_number("tol", self.tol, 0)
         training = read_training(X, sample_weight, self.n_clusters, "n_clusters")
         values, weight = training.used()
-        mean = np.average(values, axis=0, weights=weight)
-        scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight).mean())
-        rows, weights = map(jnp.asarray, padded((values - mean) / scale, weight))
+        mean, columns = column_moments(values, weight)
+        scale = np.sqrt((columns**2).mean())
+        rows, weights = held_rows(values, weight, lambda block: (block - mean) / scale)
         fits = [lloyd(rows, weights, c, tol=self.tol, max_steps=self.max_iter) for c in self._centres(rows, weights, mean, scale)]
         self._store(max(fits, key=lambda fit: float(fit.lower_bound)), mean, scale, training)
         return self

@@ -15,7 +15,7 @@ from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.initialise import STARTS, by_ward, start_from
-from bayesgmm.inference.problem import Problem, padded, prepare
+from bayesgmm.inference.problem import SAMPLE, Problem, padded, prepare
 from bayesgmm.inference.restarts import Settings, split_keys
 from bayesgmm.validation import (
     MOST,
@@ -152,18 +152,25 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         (given,) = padded(given)
         return [lambda: start_from(prior, problem.x, jnp.asarray(given), problem.weight, n_components)]
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
-    near = problem.distance_rows()
-    spaces = near, near if problem.structure.rank else problem.standardised_rows()
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
+    few = len(problem.x) <= SAMPLE
+    spaces = _spaces(problem) if few else ()
 
     def start(i: int):
-        name, rows = methods[i % len(methods)], spaces[i // len(MIXED) % 2 if len(methods) > 1 else 0]
-        assigned = by_ward(rows, problem.weight, n_components) if name == "ward" else None
+        name, some = methods[i % len(methods)], problem if few else problem.sampled(keys[i])
+        rows = (spaces or _spaces(some))[i // len(MIXED) % 2 if len(methods) > 1 else 0]
+        assigned = by_ward(rows, some.weight, n_components) if name == "ward" else None
         if assigned is None:
-            assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, problem.weight, n_components)
-        return start_from(prior, problem.x, assigned, problem.weight, n_components)
+            assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, some.weight, n_components)
+        return start_from(prior, some.x, assigned, some.weight, n_components)
 
     return [lambda i=i: start(i) for i in range(len(keys))]
+
+
+def _spaces(problem: Problem) -> tuple:
+    """Rows on which distances are measured, in two ways."""
+    near = problem.distance_rows()
+    return near, near if problem.structure.rank else problem.standardised_rows()
 
 
 def announcer(estimator):

@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any
 
 import jax
+import jaxlib
 import numpy as np
 
 VARIABLE = "BAYESGMM_COMPILATION_CACHE"
@@ -153,7 +154,7 @@ def _environment() -> bytes:
     for path in sorted(package.rglob("*.py")):
         digest.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    told = jax.__version__, jax.lib.__version__, np.__version__, platform.system(), platform.machine(), _abilities(), cores
+    told = jax.__version__, jaxlib.__version__, np.__version__, platform.system(), platform.machine(), _abilities(), cores
     digest.update(repr((told, os.environ.get("XLA_FLAGS"))).encode())
     return digest.digest()
 

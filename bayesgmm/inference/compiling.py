@@ -38,6 +38,9 @@ SETTINGS = (
 )
 """Settings of JAX that a program depends on."""
 
+SPECIAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs", "jax_default_device")
+"""Settings of JAX with which its own ways of running programs are needed."""
+
 _made: list[dict] = []
 
 
@@ -80,9 +83,7 @@ def _kinds(leaves: list) -> tuple | None:
 
 def _elsewhere() -> bool:
     """Whether the user has asked JAX for another device, a mesh of them, or for operations one at a time."""
-    config = jax.config
-    special = config.jax_disable_jit or config.jax_debug_nans or config.jax_debug_infs or config.jax_default_device is not None
-    return bool(special) or not jax.sharding.get_abstract_mesh().empty
+    return any(getattr(jax.config, name) for name in SPECIAL) or not jax.sharding.get_abstract_mesh().empty
 
 
 def _program(function: Callable, key: tuple, lower: Callable) -> Callable[..., Any]:

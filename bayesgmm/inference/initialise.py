@@ -13,17 +13,7 @@ from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import from_labels, from_responsibilities
 from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
-
-SAMPLE = 65_536
-"""Above this many rows the centres are found on a random sample of this size."""
-
-
-def sampled(key, x, weight):
-    """All rows and weights, or a random sample of them when there are many."""
-    if len(x) <= SAMPLE:
-        return x, weight
-    rows = jax.random.choice(key, len(x), (SAMPLE,), replace=False)
-    return x[rows], weight[rows]
+from bayesgmm.inference.problem import sampled
 
 
 @jit
@@ -31,28 +21,29 @@ def _two_keys(key):
     return tuple(jax.random.split(key))
 
 
-def _label(x, centres):
+def _labels(x, centres):
     return nearest_centre(x, Centroids(centres, np.ones(len(centres), bool)))[0]
+
+
+def kmeans_centres(key, x, weight, n_components: int) -> Centroids:
+    """Centres of k-means from a k-means++ seed."""
+    key = _two_keys(key)[1]
+    return lloyd(x, weight, seed(key, x, weight, n_components), tol=1e-6, max_steps=50).posterior
 
 
 def by_kmeans(key, x, weight, n_components: int):
     """Clusters of k-means from a k-means++ seed."""
-    first, second = _two_keys(key)
-    rows, weights = sampled(first, x, weight)
-    result = lloyd(rows, weights, seed(second, rows, weights, n_components), tol=1e-6, max_steps=50)
-    return nearest_centre(x, result.posterior)[0]
+    return nearest_centre(x, kmeans_centres(key, x, weight, n_components))[0]
 
 
 def by_kmeans_plus_plus(key, x, weight, n_components: int):
     """Rows nearest to each k-means++ seed."""
-    first, second = _two_keys(key)
-    return _label(x, seed(second, *sampled(first, x, weight), n_components))
+    return _labels(x, seed(_two_keys(key)[1], x, weight, n_components))
 
 
 def by_random_rows(key, x, weight, n_components: int):
     """Rows nearest to each of K distinct rows drawn at random."""
-    first, second = _two_keys(key)
-    return _label(x, seed(second, *sampled(first, x, weight), n_components, spread=False))
+    return _labels(x, seed(_two_keys(key)[1], x, weight, n_components, spread=False))
 
 
 def by_random_responsibilities(key, x, weight, n_components: int):
@@ -113,7 +104,7 @@ def initialise(key, prior, x, *, method: str = "kmeans", sample_weight=None, lab
     prior : Mixture or MAP
         What the fit will use.
     x : Array, shape (N, D)
-        Rows; distances are Euclidean in the columns as given.
+        Rows; distances are Euclidean in the columns as given. Of more than 65,536 rows a random sample of that size is divided.
     method : {"kmeans", "k-means++", "random_from_data", "random"}
         How to divide the rows; ignored when ``labels`` is given.
     sample_weight : Array, shape (N,), optional
@@ -133,5 +124,6 @@ def initialise(key, prior, x, *, method: str = "kmeans", sample_weight=None, lab
     if labels is None:
         if method not in STARTS:
             raise ValueError(f"method must be one of {', '.join(map(repr, STARTS))}; got {method!r}.")
+        x, weight = sampled(_two_keys(key)[0], x, weight)
         labels = STARTS[method](key, x, weight, prior.n_components)
     return start_from(prior, x, jnp.asarray(labels), weight, prior.n_components)

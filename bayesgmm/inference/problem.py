@@ -33,6 +33,26 @@ ALIGNED = 64
 """Bytes to which an array must be aligned for JAX to use it where it lies."""
 
 
+SAMPLE = 65_536
+"""Above this many rows starts are made from a random sample of this size."""
+
+
+def sampled(key, x, weight):
+    """All rows and weights, or of many rows `SAMPLE` drawn in proportion to their weights, of equal weight and the same total.
+
+    One row is drawn from each of as many equal shares of the total, in the order of the rows: no shuffling, and little noise.
+    """
+    return (x, weight) if len(x) <= SAMPLE else _draw(key, x, weight)
+
+
+@jit
+def _draw(key, x, weight):
+    steps = jnp.cumsum(weight)
+    shares = (jnp.arange(SAMPLE) + jax.random.uniform(key, (SAMPLE,), x.dtype)) / SAMPLE
+    rows = jnp.searchsorted(steps, shares * steps[-1], side="right").clip(0, len(x) - 1)
+    return x[rows], jnp.full(SAMPLE, steps[-1] / SAMPLE, weight.dtype)
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """Rows in inner coordinates with what is needed to fit them and to report in the user's units.
@@ -77,6 +97,11 @@ class Problem:
         """What a log-likelihood in inner coordinates loses on the way to the user's units."""
         return self.n_rows * self.log_det
 
+    def sampled(self, key) -> Problem:
+        """The same problem with a random sample of the rows, where there are many; see the function of that name."""
+        x, weight = sampled(key, self.x, self.weight)
+        return dataclasses.replace(self, x=x, weight=weight)
+
     def standardised_rows(self) -> jax.Array:
         """Rows with every column at unit variance, for spherical covariances too."""
         if self.structure.rank:
@@ -100,7 +125,7 @@ def _blocks(x: np.ndarray):
     return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
-def _column_moments(x: np.ndarray, weight: np.ndarray):
+def column_moments(x: np.ndarray, weight: np.ndarray):
     """Weighted means and standard deviations of columns; the mean is refined once, for data far from 0."""
     total, blocks = weight.sum(), _blocks(x)
     mean = weight @ x / total
@@ -170,6 +195,21 @@ def _geometry(structure: Structure, mean, covariance):
     return coordinates, coordinates.log_det, jnp.sqrt(jnp.diagonal(structure.to_dense(held, len(mean))))
 
 
+def held_rows(x: np.ndarray, weight: np.ndarray, change: Callable[[np.ndarray], np.ndarray], dtype: str = "float64"):
+    """Rows (N', D) as ``change`` makes them of rows (N, D), a block at a time, and weights (N',), padded as in `padded`."""
+
+    def write_rows(rows: np.ndarray) -> None:
+        for b in _blocks(x):
+            new = change(x[b])
+            rows[b][: len(new)] = new
+
+    def write_weight(values: np.ndarray) -> None:
+        values[: len(weight)] = weight
+
+    n = len(x) + _extra(len(x))
+    return _held((n, x.shape[1]), dtype, write_rows), _held((n,), dtype, write_weight)
+
+
 def prepare(x: np.ndarray, weight: np.ndarray, structure: Structure, dtype: str = "float64") -> Problem:
     """Centre and scale rows (N, D) with weights (N,) for a structure.
 
@@ -177,23 +217,14 @@ def prepare(x: np.ndarray, weight: np.ndarray, structure: Structure, dtype: str 
     ones by one number. The rows are copied once, a block at a time.
     """
     x = np.asarray(x, float)
-    mean, scale = _column_moments(x, weight)
+    mean, scale = column_moments(x, weight)
     covariance, dependent = _spread(structure, x, weight, mean, scale)
     coordinates, log_det, held = _geometry(structure, mean, covariance)
-    turn = np.linalg.inv(np.asarray(coordinates.factor) / scale[:, None]).T if structure.rank == 2 else np.eye(0)
+    turn = np.linalg.inv(np.asarray(coordinates.factor) / scale[:, None]).T if structure.rank == 2 else None
+    unit = scale if structure.rank else np.sqrt(covariance)
 
-    def write_rows(rows: np.ndarray) -> None:
-        for b in _blocks(x):
-            standard = (x[b] - mean) / scale
-            if structure.rank == 2:
-                standard = standard @ turn
-            elif structure.rank == 0:
-                standard *= scale / np.sqrt(covariance)
-            rows[b][: len(standard)] = standard
+    def change(rows: np.ndarray) -> np.ndarray:
+        return (rows - mean) / unit if turn is None else ((rows - mean) / unit) @ turn
 
-    def write_weight(values: np.ndarray) -> None:
-        values[: len(weight)] = weight
-
-    n = len(x) + _extra(len(x))
-    rows, weights = _held((n, x.shape[1]), dtype, write_rows), _held((n,), dtype, write_weight)
+    rows, weights = held_rows(x, weight, change, dtype)
     return Problem(rows, weights, coordinates, float(log_det), np.asarray(held), dependent)
