@@ -28,5 +28,6 @@ def kmeans_labels(values: np.ndarray, n_clusters: int, seed: int = 0) -> np.ndar
     weight = jnp.ones(len(rows))
     fits = []
     for key in jax.random.split(jax.random.key(seed), 5):
-        fits.append(nearest_centre(rows, kmeans_centres(key, *sampled(key, rows, weight), n_clusters)))
+        some, weights = sampled(key, rows, weight)
+        fits.append(nearest_centre(rows, kmeans_centres(key, some, weights, n_clusters)))
     return np.asarray(min(fits, key=lambda fit: float(fit[1].sum()))[0])

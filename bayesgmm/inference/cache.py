@@ -11,12 +11,12 @@ import pickle
 import platform
 import tempfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import jax
-import jaxlib
 import numpy as np
 
 VARIABLE = "BAYESGMM_COMPILATION_CACHE"
@@ -154,7 +154,8 @@ def _environment() -> bytes:
     for path in sorted(package.rglob("*.py")):
         digest.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    told = jax.__version__, jaxlib.__version__, np.__version__, platform.system(), platform.machine(), _abilities(), cores
+    versions = [metadata.version(name) for name in ("jax", "jaxlib", "numpy")]
+    told = versions, platform.system(), platform.machine(), _abilities(), cores
     digest.update(repr((told, os.environ.get("XLA_FLAGS"))).encode())
     return digest.digest()
 
