@@ -29,7 +29,7 @@ class Collapse(NamedTuple):
     column: int
 
 
-@jit
+@jit(brief=True)
 def _smallest(posterior: Mixture):
     """Smallest eigenvalue of each covariance."""
     return posterior.structure.smallest(posterior.components.covariance)

@@ -31,7 +31,7 @@ def log_joint(prior: Mixture, labels, x, weight):
     return prior.log_marginal(from_labels(prior.structure, prior.tied, x, labels, prior.n_components, weight))
 
 
-@jit
+@jit(brief=True)
 def exact_icl(prior: Mixture, posterior: Mixture, x, weight):
     r"""Exact ICL :math:`\ln p(X, \hat z)` of the most probable labels of a fit, in nats; larger is better.
 

@@ -105,7 +105,7 @@ def multiplicity(prior, counts) -> float:
     return 0.0
 
 
-@jit
+@jit(brief=True)
 def _log_marginal(prior, counts):
     return prior.log_marginal(counts)
 

@@ -44,7 +44,7 @@ def plug_in(posterior: Mixture) -> Mixture:
     return Mixture(PointWeights(weights / weights.sum()), Gaussian(components.mean, components.covariance, components.structure))
 
 
-@jit
+@jit(brief=True)
 def published(coordinates: Coordinates, prior, posterior: Mixture) -> Published:
     """A fit in inner coordinates as it is reported: in the user's units."""
     prior, posterior = coordinates.mixture_outward(prior), coordinates.mixture_outward(posterior)

@@ -225,7 +225,7 @@ def _hidden(posterior: Mixture, scale, vectors, x, weight):
     return _scaled(scale, posterior.tied, found.reshape(columns.shape), k)
 
 
-@jit
+@jit(brief=True)
 def _scale_of(posterior: Mixture):
     return _scale(posterior)
 

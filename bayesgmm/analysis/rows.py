@@ -33,13 +33,13 @@ class RowTable(NamedTuple):
     second: np.ndarray
 
 
-@jit
+@jit(brief=True)
 def law_inward(coordinates: Coordinates, law):
     """A law of parameters in inner coordinates."""
     return coordinates.mixture_inward(law)
 
 
-@jit
+@jit(brief=True)
 def rows_inward(coordinates: Coordinates, x):
     """Rows (N, D) in inner coordinates."""
     return coordinates.inward(x)
@@ -51,27 +51,27 @@ def _scores(inner: Mixture, coordinates: Coordinates, x):
     return kernel.scores(inner.structure, inner.natural(), y)
 
 
-@jit
+@jit(brief=True)
 def _responsibilities(inner, coordinates, x):
     return kernel.soft(_scores(inner, coordinates, x))[1]
 
 
-@jit
+@jit(brief=True)
 def _labels(inner, coordinates, x):
     return _scores(inner, coordinates, x).argmax(1)
 
 
-@jit
+@jit(brief=True)
 def _log_plug_in(inner, coordinates, x):
     return logsumexp(_scores(plug_in(inner), coordinates, x), axis=1) - coordinates.log_det
 
 
-@jit
+@jit(brief=True)
 def _predictive(inner, prior, coordinates, x):
     return inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
 
 
-@jit
+@jit(brief=True)
 def _table(inner, coordinates, x):
     """Places of the two most probable components of each row, their probabilities, and its log density at the point estimates, (N, 5)."""
     values = _scores(inner, coordinates, x).T

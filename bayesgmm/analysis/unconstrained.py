@@ -61,7 +61,7 @@ def chart_of(posterior: Mixture) -> Chart:
     return Chart(posterior, _factor(law), weight_chart(posterior.weights), *(jnp.asarray(part) for part in logs))
 
 
-@jit
+@jit(brief=True)
 def _factor(law: NormalWishart):
     return law.structure.factor(law.scale)
 

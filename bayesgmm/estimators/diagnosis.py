@@ -201,7 +201,7 @@ def _draws(model: Any, X: Any, sample_weight: Any, n: int, seed: int) -> tuple[U
         return None, str(error)
 
 
-@jit
+@jit(brief=True)
 def _outward(coordinates, posteriors: Mixture) -> Mixture:
     return jax.vmap(lambda posterior: coordinates.mixture_outward(plug_in(posterior)))(posteriors)
 

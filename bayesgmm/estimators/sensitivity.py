@@ -82,7 +82,7 @@ class Sensitivity:
         return printed(self)
 
 
-@jit
+@jit(brief=True)
 def _moved(coordinates: Coordinates, means, covariances):
     """Changes of means (H, K, D) and covariances in the user's units, the latter dense (H, K or 1, D, D)."""
     structure, d = coordinates.structure, means.shape[-1]

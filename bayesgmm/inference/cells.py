@@ -196,7 +196,7 @@ def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, 
     return jax.vmap(one)(priors, prices, knobs, runs.stats)
 
 
-@jit
+@jit(brief=True)
 def responsibilities(posterior: Mixture, x):
     """Responsibilities (N, P) of rows."""
     return kernel.responsibilities(posterior.structure, posterior.natural(), x)

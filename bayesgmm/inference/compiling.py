@@ -21,6 +21,9 @@ QUICKER = {"xla_cpu_use_fusion_emitters": False}
 """XLA's older code generator for fused loops: on CPUs it compiles these programs in half the time. Its exponentials take four times as long
 (5.1 ns instead of 1.3), which on small data is lost among other costs."""
 
+BRIEF = QUICKER | {"xla_backend_optimization_level": 0}
+"""For programs that take no time on small data however they are compiled: half the time again."""
+
 LARGE = 2**18
 """Numbers in one array from which programs are compiled to run fast rather than to be compiled fast."""
 
@@ -41,34 +44,84 @@ SETTINGS = (
 SPECIAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs", "jax_default_device")
 """Settings of JAX with which its own ways of running programs are needed."""
 
-_made: list[dict] = []
+_all: list[Program] = []
 
 
-def jit(function: Callable[..., Any] | None = None, *, static_argnames: Sequence[str] = ()) -> Callable[..., Any]:
-    """Compile as ``jax.jit`` does, which it is within another program, on several devices, and where JAX is to check each operation."""
+def jit(function: Callable[..., Any] | None = None, *, static_argnames: Sequence[str] = (), brief: bool = False) -> Any:
+    """Compile as ``jax.jit`` does.
+
+    ``brief`` programs run once or so in a fit and have no long loops: on small data they are compiled without optimisation.
+    """
     if function is None:
-        return functools.partial(jit, static_argnames=static_argnames)
-    plain = jax.jit(function, static_argnames=static_argnames)
-    places = {i for i, name in enumerate(inspect.signature(function).parameters) if name in static_argnames}
-    programs: dict[Any, Callable[..., Any]] = {}
-    _made.append(programs)
+        return functools.partial(jit, static_argnames=static_argnames, brief=brief)
+    return Program(function, static_argnames, BRIEF if brief else QUICKER)
 
-    @functools.wraps(function)
-    def call(*args, **kwargs):
-        given = tuple(value for i, value in enumerate(args) if i not in places)
-        named = {name: value for name, value in kwargs.items() if name not in static_argnames}
+
+class Program:
+    """A function and what it was compiled to.
+
+    It is ``jax.jit`` within another program, on several devices, and where JAX is to check each operation.
+
+    Parameters
+    ----------
+    function : callable
+    static : sequence of str
+        Arguments that are part of the program.
+    options : dict
+        With what to compile for small data on CPUs.
+    """
+
+    def __init__(self, function: Callable[..., Any], static: Sequence[str], options: dict[str, Any]):
+        functools.update_wrapper(self, function)
+        self._plain = jax.jit(function, static_argnames=static)
+        self._static = frozenset(static)
+        self._places = {i for i, name in enumerate(inspect.signature(function).parameters) if name in static}
+        self._options = options
+        self._made: dict[Any, Any] = {}
+        _all.append(self)
+
+    def __call__(self, *args, **kwargs):
+        given, named, key = self._divided(args, kwargs)
+        if key is None:
+            return self._plain(*args, **kwargs)
+        if key not in self._made:
+            self._made[key] = self._make(key, args, kwargs)
+        return self._made[key](*given, **named)
+
+    def forget(self) -> None:
+        """Forget what was compiled."""
+        self._made.clear()
+
+    def _divided(self, args: tuple, kwargs: dict) -> tuple[tuple, dict, tuple | None]:
+        """Arguments that are not static, and what a program for them is known by; None where JAX is to do it."""
+        given = tuple(value for i, value in enumerate(args) if i not in self._places)
+        named = {name: value for name, value in kwargs.items() if name not in self._static}
         leaves, tree = jax.tree.flatten((given, named))
         kinds = _kinds(leaves)
         if kinds is None or _elsewhere():
-            return plain(*args, **kwargs)
-        static = tuple((i, type(args[i]), args[i]) for i in places if i < len(args))
-        static += tuple((name, type(kwargs[name]), kwargs[name]) for name in static_argnames if name in kwargs)
-        key = tree, kinds, static, tuple(getattr(jax.config, name) for name in SETTINGS)
-        if key not in programs:
-            programs[key] = _program(function, key, lambda: plain.lower(*args, **kwargs))
-        return programs[key](*given, **named)
+            return given, named, None
+        static = [(i, type(args[i]), args[i]) for i in self._places if i < len(args)]
+        static += [(name, type(value), value) for name, value in kwargs.items() if name in self._static]
+        return given, named, (tree, kinds, tuple(static), _settings())
 
-    return call
+    def _make(self, key: tuple, args: tuple, kwargs: dict):
+        """The compiled program, from disk if it is there."""
+        tree, kinds, static, settings = key
+        on_cpu = jax.default_backend() == "cpu"
+        options = self._options if on_cpu and not any(_size(shape) >= LARGE for shape, *_ in kinds) else None
+        words = [(shape, str(dtype), weak) for shape, dtype, weak in kinds]
+        values = [(place, value) for place, _, value in static]
+        told = jax.tree.unflatten(tree, words), values, settings, options
+        name = cache.name_of(self.__wrapped__, *told) if on_cpu else None
+        found = cache.read(name, tree)
+        if found is None:
+            found = _compile(self._plain.lower(*args, **kwargs), options)
+            cache.write(name, found)
+        return found
+
+
+def _settings() -> tuple:
+    return tuple(getattr(jax.config, name) for name in SETTINGS)
 
 
 def _kinds(leaves: list) -> tuple | None:
@@ -86,32 +139,17 @@ def _elsewhere() -> bool:
     return any(getattr(jax.config, name) for name in SPECIAL) or not jax.sharding.get_abstract_mesh().empty
 
 
-def _program(function: Callable, key: tuple, lower: Callable) -> Callable[..., Any]:
-    """The compiled program, from disk if it is there."""
-    tree, kinds, static, settings = key
-    on_cpu = jax.default_backend() == "cpu"
-    quick = on_cpu and not any(_size(shape) >= LARGE for shape, *_ in kinds)
-    words = [(shape, str(dtype), weak) for shape, dtype, weak in kinds]
-    values = [(place, value) for place, _, value in static]
-    name = cache.name_of(function, jax.tree.unflatten(tree, words), values, settings, quick) if on_cpu else None
-    found = cache.read(name, tree)
-    if found is None:
-        found = _compile(lower(), quick)
-        cache.write(name, found)
-    return found
-
-
 def _size(shape: tuple[int, ...]) -> int:
     return functools.reduce(int.__mul__, shape, 1)
 
 
-def _compile(lowered, quick: bool):
-    """Compile with `QUICKER` if so asked, and if this version of XLA has it."""
-    if quick:
+def _compile(lowered, options: dict[str, Any] | None):
+    """Compile with these options, if this version of XLA has them."""
+    if options:
         try:
-            return lowered.compile(compiler_options=QUICKER)
+            return lowered.compile(compiler_options=options)
         except Exception as error:
-            if next(iter(QUICKER)) not in str(error):
+            if not any(name in str(error) for name in options):
                 raise
     return lowered.compile()
 
@@ -128,6 +166,6 @@ def make_room() -> None:
 
 def forget() -> None:
     """Forget all compiled programs of this process, JAX's included; those on disk stay."""
-    for programs in _made:
-        programs.clear()
+    for program in _all:
+        program.forget()
     jax.clear_caches()

@@ -134,7 +134,7 @@ def _block(prior: Mixture, x, states: _State, keys, n_sweeps) -> tuple[_State, C
     return jax.vmap(lambda state, some: jax.lax.scan(kept, state, (some, n_sweeps)))(states, keys)
 
 
-@jit(static_argnames=("n",))
+@jit(static_argnames=("n",), brief=True)
 def _split(keys, n: int):
     """Keys (C, n) of the draws of each chain."""
     return jax.vmap(lambda key: jax.random.split(key, n))(keys)

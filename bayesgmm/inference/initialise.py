@@ -16,7 +16,7 @@ from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
 from bayesgmm.inference.problem import sampled
 
 
-@jit
+@jit(brief=True)
 def _two_keys(key):
     return tuple(jax.random.split(key))
 
@@ -87,7 +87,7 @@ def assigned_stats(structure, tied: bool, x, assigned, n_components: int, weight
     return from_responsibilities(structure, tied, x, assigned.astype(x.dtype), weight)
 
 
-@jit(static_argnames=("n_components",))
+@jit(static_argnames=("n_components",), brief=True)
 def start_from(prior, x, assigned, weight, n_components: int) -> Mixture:
     """Posterior after one update with labels (N,) or responsibilities (N, K); in the prior's precision."""
     stats = assigned_stats(prior.structure, prior.tied, x, assigned, n_components, weight)

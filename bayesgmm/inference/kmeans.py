@@ -100,7 +100,7 @@ def seed(key, x, weight, n_clusters: int, spread: bool = True):
     return jax.lax.fori_loop(1, n_clusters, add, (start, nearest))[0]
 
 
-@jit(static_argnames=("chunk_size",))
+@jit(static_argnames=("chunk_size",), brief=True)
 def nearest_centre(x, centroids: Centroids, chunk_size: int | None = None):
     """Label (N,) and squared distance (N,) of the nearest centre."""
     size = chunk_size or chunk_rows(centroids.structure, True, x.shape[1], centroids.n_components)

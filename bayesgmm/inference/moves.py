@@ -49,27 +49,27 @@ def merged_stats(stats: Stats, a, b) -> Stats:
     return Stats(stats.log_norm, move(stats.counts), move(stats.sums), stats.scatter if shared else move(stats.scatter))
 
 
-@jit
+@jit(brief=True)
 def merge_gains(prior: Mixture, stats: Stats, pairs):
     """Upper bound (P,) on what a hard merge of each pair gains, from statistics alone (METHODS: merge gap without its entropy)."""
     now = prior.log_marginal(stats)
     return jax.lax.map(lambda pair: prior.without(pair[1]).log_marginal(merged_stats(stats, pair[0], pair[1])) - now, pairs)
 
 
-@jit
+@jit(brief=True)
 def merged_start(prior: Mixture, stats: Stats, a, b) -> tuple[Mixture, Mixture]:
     """The model without component ``b``, and a start in which ``a`` has its rows."""
     smaller = prior.without(b)
     return smaller, smaller.posterior(merged_stats(stats, a, b))
 
 
-@jit
+@jit(brief=True)
 def without(prior: Mixture, posterior: Mixture, k) -> tuple[Mixture, Mixture]:
     """Model and posterior without component ``k``."""
     return prior.without(k), posterior.without(k)
 
 
-@jit
+@jit(brief=True)
 def _taken(prior: Mixture, posterior: Mixture, stats: Stats, index) -> tuple[Mixture, Mixture, Stats]:
     scatter = stats.scatter if stats.scatter.shape[0] == 1 else stats.scatter[index]
     small = Stats(stats.log_norm, stats.counts[index], stats.sums[index], scatter)

@@ -16,7 +16,7 @@ PRUNING_CONCENTRATION = 0.01
 """Dirichlet concentration of a fit that prunes; with 1 the weights are uniform a priori, for comparing numbers of components."""
 
 
-@jit(static_argnames=("structure", "tied", "n_features"))
+@jit(static_argnames=("structure", "tied", "n_features"), brief=True)
 def default_components(structure: Structure, tied: bool, n_features: int) -> NormalWishart:
     """Weak Normal-Wishart prior: mean of the data, ``dof`` two above the block size, so that E[covariance] is that of the data.
 

@@ -45,7 +45,7 @@ def sampled(key, x, weight):
     return (x, weight) if len(x) <= SAMPLE else _draw(key, x, weight)
 
 
-@jit
+@jit(brief=True)
 def _draw(key, x, weight):
     steps = jnp.cumsum(weight)
     shares = (jnp.arange(SAMPLE) + jax.random.uniform(key, (SAMPLE,), x.dtype)) / SAMPLE
@@ -187,7 +187,7 @@ def _held(shape: tuple[int, ...], dtype, fill: Callable[[np.ndarray], Any]) -> j
     return jax.device_put(values, may_alias=True)
 
 
-@jit(static_argnames=("structure",))
+@jit(static_argnames=("structure",), brief=True)
 def _geometry(structure: Structure, mean, covariance):
     """Coordinates in which data with these moments are standard, their log-determinant, and the scale (D,) of the columns."""
     coordinates = standardising(structure, mean, covariance)

@@ -167,7 +167,7 @@ def best_of(
     return long
 
 
-@jit(static_argnames=("n",))
+@jit(static_argnames=("n",), brief=True)
 def split_keys(seed: int, n: int) -> tuple[jax.Array, ...]:
     """Independent random keys for ``n`` starts."""
     return tuple(jax.random.split(jax.random.key(seed), n))
