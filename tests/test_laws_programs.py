@@ -259,6 +259,9 @@ def test_compiled_programs_are_forgotten_before_a_process_can_hold_no_more(monke
     assert compiled._cache_size() == len(programs) == 1
     monkeypatch.setattr(compiling, "CROWDED", 0)
     compiling.make_room()
+    assert len(programs) == 1, "nothing was added since"
+    ours(2)
+    compiling.make_room()
     assert compiled._cache_size() == len(programs) == 0
     monkeypatch.setattr(compiling, "MAPS", Path("/no/such/file"))
     compiling.make_room()

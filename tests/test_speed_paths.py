@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 
 import jax
@@ -13,6 +14,7 @@ import bayesgmm as bg
 from bayesgmm.analysis import rows
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.inference import compiling, kernel
+from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.kernel import chunk_rows, collect, shared_spread
 from bayesgmm.inference.problem import WHOLE, prepare
 
@@ -139,3 +141,26 @@ def test_rows_of_weight_zero_are_not_in_doubt_and_hide_no_others():
     weight = np.concatenate([np.ones(200), np.zeros(15)])
     again = bg.GaussianMixture(n_components=2, n_init=1, random_state=0).fit(np.concatenate([x, middle]), sample_weight=weight)
     assert [row[0] for row in again._doubtful] == [row[0] for row in model._doubtful] != []
+
+
+def test_halves_of_a_batch_are_the_batch(x64):
+    """In an order of their own threads, with the settings of the caller; odd numbers, one fit, and programs as they are."""
+    keys = jax.random.split(jax.random.key(0), 6)
+    batch = {"a": np.arange(12.0).reshape(6, 2), "b": jnp.arange(6)}
+    seen = []
+
+    def function(tree, keys):
+        seen.append((len(keys), threading.get_ident(), jax.config.jax_enable_x64))
+        return tree["a"].sum(1) + tree["b"], jax.vmap(jax.random.uniform)(keys)
+
+    for n in (6, 5, 1):
+        some = jax.tree.map(lambda a, n=n: a[:n], (batch, keys))
+        seen.clear()
+        found = in_halves(function, *some)
+        assert sorted(size for size, *_ in seen) == ([3, 3] if n == 6 else [n]) and all(wide for *_, wide in seen)
+        assert len({thread for _, thread, _ in seen}) == len(seen)
+        for ours, truth in zip(found, function(*some), strict=True):
+            np.testing.assert_array_equal(ours, truth)
+    np.testing.assert_array_equal(jax.jit(lambda tree, keys: in_halves(function, tree, keys))(batch, keys)[0], function(batch, keys)[0])
+    with pytest.raises(ZeroDivisionError):
+        in_halves(lambda a: a / 0 if a[0] else 1 // 0, np.arange(4))

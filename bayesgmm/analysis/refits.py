@@ -20,6 +20,7 @@ from bayesgmm.core.statistics import product_scores
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.cells import CHUNK, usable
 from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.loop import run
 
 TOLERANCE = 1e-10
@@ -77,7 +78,7 @@ def _in_batches(function: Callable, sets, size: int, notify: Callable[[int], Non
     for start in range(0, len(sets), size):
         some = sets[start : start + size]
         filled = jnp.concatenate([some, jnp.repeat(some[-1:], size - len(some), axis=0)]) if len(some) < size else some
-        found = jax.tree.map(np.asarray, function(filled))
+        found = in_halves(function, filled)
         parts.append(jax.tree.map(operator.itemgetter(slice(len(some))), found))
         notify(min(start + size, len(sets)))
     points, fine = jax.tree.map(lambda *some: np.concatenate(some), *parts)

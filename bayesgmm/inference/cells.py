@@ -17,6 +17,7 @@ from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.inference import kernel
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.hierarchy import Knobs, tune
 from bayesgmm.inference.kernel import from_responsibilities
 from bayesgmm.inference.loop import run
@@ -57,6 +58,9 @@ SETTLED = 0.05
 
 HOPE = 8
 """Rounds as good as the last one that a fit is given to come near the best."""
+
+SINGLE = 100_000
+"""Rows x columns up to which a pass has little to do for a second core."""
 
 THIN, FEW = 1e-4, 2.5
 """A maximum-likelihood component counts as collapsed below this share of the data's spread, or this many rows."""
@@ -216,6 +220,15 @@ def fitted(resp: np.ndarray, width: int) -> np.ndarray:
     return np.pad(resp, ((0, 0), (0, max(width - resp.shape[1], 0))))[:, :width]
 
 
+def follow(frame: Frame, runs: Runs, alive: np.ndarray, step: float, limit: int) -> Runs:
+    """`long_runs` of a few fits; on small data both halves at once, on large data XLA has work for all cores."""
+
+    def some(runs: Runs, alive: np.ndarray) -> Runs:
+        return long_runs(*frame.common, runs, alive, step, limit)
+
+    return in_halves(some, runs, alive) if frame.problem.x.size <= SINGLE else some(runs, alive)
+
+
 def converge(frame: Frame, runs: Runs, alive, settled: float = SETTLED, enough: float = -np.inf) -> Runs:
     """Long runs until the bounds settle, the prior chosen anew along the way.
 
@@ -228,11 +241,11 @@ def converge(frame: Frame, runs: Runs, alive, settled: float = SETTLED, enough: 
     enough : float
         Bound that is out of reach for fits not worth going on with.
     """
-    common, bound = frame.common, -np.inf
+    bound = -np.inf
     step = 0.8 if frame.law is None else 0.0
     for i in range(ROUNDS + 1):
         last = step == 0
-        runs = long_runs(*common, runs, alive, step, LONG if last else ROUND)
+        runs = follow(frame, runs, alive, step, LONG if last else ROUND)
         top = float(np.max(np.asarray(runs.bound)))
         gained, bound = top - bound, top
         if last or (i > 0 and (bound + HOPE * gained < enough or gained < settled >= 1)):

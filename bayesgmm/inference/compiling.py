@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,9 @@ class Program:
         With what to compile for small data on CPUs.
     """
 
+    grown = True
+    """Whether programs were added since `make_room` last looked."""
+
     def __init__(self, function: Callable[..., Any], static: Sequence[str], options: dict[str, Any]):
         functools.update_wrapper(self, function)
         self._plain = jax.jit(function, static_argnames=static)
@@ -78,6 +82,7 @@ class Program:
         self._places = {i for i, name in enumerate(inspect.signature(function).parameters) if name in static}
         self._options = options
         self._made: dict[Any, Any] = {}
+        self._lock = threading.Lock()
         _all.append(self)
 
     def __call__(self, *args, **kwargs):
@@ -85,7 +90,9 @@ class Program:
         if key is None:
             return self._plain(*args, **kwargs)
         if key not in self._made:
-            self._made[key] = self._make(key, args, kwargs)
+            with self._lock:
+                if key not in self._made:
+                    self._made[key] = self._make(key, args, kwargs)
         return self._made[key](*given, **named)
 
     def forget(self) -> None:
@@ -107,6 +114,7 @@ class Program:
     def _make(self, key: tuple, args: tuple, kwargs: dict):
         """The compiled program, from disk if it is there."""
         tree, kinds, static, settings = key
+        Program.grown = True
         on_cpu = jax.default_backend() == "cpu"
         options = self._options if on_cpu and not any(_size(shape) >= LARGE for shape, *_ in kinds) else None
         words = [(shape, str(dtype), weak) for shape, dtype, weak in kinds]
@@ -156,6 +164,9 @@ def _compile(lowered, options: dict[str, Any] | None):
 
 def make_room() -> None:
     """Forget compiled programs when the process holds very many; those needed again are compiled, or read, again."""
+    if not Program.grown:
+        return
+    Program.grown = False
     try:
         crowded = MAPS.read_bytes().count(b"\n") > CROWDED
     except OSError:

@@ -10,6 +10,7 @@ exchange of two sticks' components; Escobar & West (1995), JASA 90, for the conc
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from bayesgmm.core.points import Gaussian
 from bayesgmm.core.statistics import Stats
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.kernel import from_labels, scores
 
 BLOCK = 50
@@ -177,7 +179,7 @@ def chains(prior: Mixture, x, labels, keys, n_burn, thin, *, n_draws: int, notif
     parts = []
     for i in range(n_blocks):
         some = slice(i * BLOCK, (i + 1) * BLOCK)
-        states, found = _block(prior, x, states, keys[:, some], n_sweeps[some])
+        states, found = in_halves(partial(_block, prior, x, n_sweeps=n_sweeps[some]), states, keys[:, some])
         parts.append(found)
         notify(min((i + 1) * BLOCK, n_draws))
     return jax.tree.map(lambda *blocks: jnp.concatenate(blocks, 1)[:, :n_draws], *parts)

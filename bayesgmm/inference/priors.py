@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.points import FlatGaussian
@@ -30,4 +31,4 @@ def default_components(structure: Structure, tied: bool, n_features: int) -> Nor
 
 def flat_components(structure: Structure, tied: bool, floor: float) -> FlatGaussian:
     """No prior; covariances keep at least ``floor`` times the spread of the data in every direction."""
-    return FlatGaussian(jnp.asarray(floor, float), structure, tied)
+    return FlatGaussian(jnp.asarray(np.float64(floor)), structure, tied)

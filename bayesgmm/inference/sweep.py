@@ -24,11 +24,12 @@ from bayesgmm.inference.cells import (
     Runs,
     converge,
     fitted,
-    long_runs,
+    follow,
     padded_widths,
     responsibilities,
     short_runs,
 )
+from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.hierarchy import Knobs, first_knobs
 from bayesgmm.inference.proposals import Clusterings, merge_starts, one_hot, split_merge_starts, split_starts
 from bayesgmm.inference.restarts import SAME
@@ -273,7 +274,8 @@ class Sweep:
         frame, width = self.small[name], self.width(k)
         resps = [fitted(resp, width) for _, resp in starts]
         filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
-        return short_runs(*frame.common, filled, frame.alive(k, width), self._knobs(name, k), limit)
+        alive, knobs = frame.alive(k, width), self._knobs(name, k)
+        return in_halves(lambda part: short_runs(*frame.common, part, alive, knobs, limit), filled)
 
     def _knobs(self, name: str, k: int) -> Knobs:
         """Hyperparameters for short runs: those of the same cell or of its smaller neighbour, whose scale one component does not tell."""
@@ -309,7 +311,7 @@ class Sweep:
         for i in range(0, len(starts), FINALISTS):
             pair = runs.take(np.array([i, min(i + 1, len(starts) - 1)]))
             pair = dataclasses.replace(pair, prior=prior, price=price, knobs=knobs)
-            ended = long_runs(*frame.common, pair, alive, 0.0, LONG)
+            ended = follow(frame, pair, alive, 0.0, LONG)
             reached += list(np.asarray(ended.bound)[: len(starts) - i])
         return float(np.mean(np.array(reached) >= float(cell.run.bound) - SAME))
 
