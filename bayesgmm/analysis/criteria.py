@@ -32,9 +32,9 @@ def aicc(log_likelihood: float, n_params: int, n_rows: float) -> float:
     return aic(log_likelihood, n_params) + 2 * n_params * (n_params + 1) / rest if rest > 0 else np.inf
 
 
-def icl(bic_value: float, top_probability: np.ndarray, weight: np.ndarray) -> float:
-    """Integrated completed likelihood, ``BIC - 2 sum_n w_n log max_k r_nk`` (Biernacki, Celeux & Govaert 2000; hard form)."""
-    return bic_value - 2 * float(weight @ np.log(top_probability))
+def icl(bic_value: float, log_certainty: float) -> float:
+    """Integrated completed likelihood, ``BIC - 2 sum_n w_n log max_k r_nk``, given the sum (Biernacki, Celeux & Govaert 2000)."""
+    return bic_value - 2 * log_certainty
 
 
 def entropy(resp: np.ndarray, weight: np.ndarray) -> float:

@@ -132,9 +132,8 @@ class Pass(NamedTuple):
     Attributes
     ----------
     label : ndarray of int, shape (N,)
-    probability : ndarray, shape (N,)
-    log_likelihood : float
-        Of the point estimates, rows counted with their weights.
+    log_certainty, log_likelihood : float
+        Sums of the log probabilities of the labels, and of the log densities at the point estimates, rows counted with their weights.
     least : ndarray of int
         The rows of positive weight with the smallest probabilities, in that order.
     table : RowTable
@@ -142,25 +141,25 @@ class Pass(NamedTuple):
     """
 
     label: np.ndarray
-    probability: np.ndarray
+    log_certainty: float
     log_likelihood: float
     least: np.ndarray
     table: RowTable
 
 
 def pass_over(posterior: Mixture, coordinates: Coordinates, x: np.ndarray, weight: np.ndarray, n_least: int) -> Pass:
-    """Labels, their probabilities, the log-likelihood, and the ``n_least`` least certain rows, of rows (N, D) with weights (N,)."""
-    label, probability, total = np.empty(len(x), np.int64), np.empty(len(x)), 0.0
-    least, table = np.empty(0, int), np.empty((0, 5))
+    """Labels, sums, and the ``n_least`` least certain rows, of rows (N, D) with weights (N,)."""
+    label, sums, least, table = np.empty(len(x), np.int64), np.zeros(2), np.empty(0, int), np.empty((0, 5))
     function, rows = _by_row(_table, posterior, coordinates, x)
     for places, found in kernel.by_chunks(function, x, rows):
-        label[places], probability[places] = found[:, 0], found[:, 2]
-        total += float(weight[places] @ found[:, 4])
-        new = _smallest(np.where(weight[places] > 0, found[:, 2], np.inf), n_least)
+        probability, density = found[:, 2], found[:, 4]
+        label[places] = found[:, 0]
+        sums += weight[places] @ np.log(probability), weight[places] @ density
+        new = _smallest(np.where(weight[places] > 0, probability, np.inf), n_least)
         least, table = np.append(least, places.start + new), np.concatenate([table, found[new]])
         kept = _smallest(table[:, 2], n_least)
         least, table = least[kept], table[kept]
-    return Pass(label, probability, total, least, _named(table))
+    return Pass(label, float(sums[0]), float(sums[1]), least, _named(table))
 
 
 def _smallest(values: np.ndarray, n: int) -> np.ndarray:

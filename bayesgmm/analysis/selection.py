@@ -110,9 +110,9 @@ def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dic
     resp = np.asarray(responsibilities(runs.posterior, problem.x))[:, : key[1]]
     weight = np.asarray(problem.weight)
     bic, spread = criteria.bic(value, n_params, n), criteria.entropy(resp, weight)
-    top = np.maximum(resp.max(1), 1e-300)
+    certainty = float(weight @ np.log(np.maximum(resp.max(1), 1e-300)))
     values = (value, bic, criteria.aic(value, n_params), criteria.aicc(value, n_params, n))
-    return dict(zip(names, (*values, criteria.icl(bic, top, weight), criteria.icl_soft(bic, spread), spread), strict=True))
+    return dict(zip(names, (*values, criteria.icl(bic, certainty), criteria.icl_soft(bic, spread), spread), strict=True))
 
 
 def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:

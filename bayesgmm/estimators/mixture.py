@@ -88,7 +88,7 @@ def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
     estimator._criteria = {
         "bic": float(bic),
         "aic": float(criteria.aic(estimator.log_likelihood_, estimator.n_parameters_)),
-        "icl": float(criteria.icl(bic, found.probability, weight)),
+        "icl": float(criteria.icl(bic, found.log_certainty)),
     }
     estimator._dependent = problem.dependent
 
@@ -149,15 +149,15 @@ class MixtureEstimator(Estimator):
         return rows.log_plug_in(self.posterior_, self._coordinates, values)
 
     @in_float64
-    def _data_fit(self, X: Any, sample_weight: Any):
-        """Log-likelihood at the point estimates, total weight, rows and weights of data (N, D)."""
+    def _data_fit(self, X: Any, sample_weight: Any) -> tuple[float, float]:
+        """Log-likelihood at the point estimates and total weight of data (N, D)."""
         values = read_rows(self, X)
         weight = check_weights(sample_weight, len(values))
-        return float(weight @ self._plug_in_log_density(values)), float(weight.sum()), values, weight
+        return float(weight @ self._plug_in_log_density(values)), float(weight.sum())
 
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Bayesian information criterion at the point estimates; smaller is better (mclust prints its negative)."""
-        log_likelihood, n_rows, *_ = self._data_fit(X, sample_weight)
+        log_likelihood, n_rows = self._data_fit(X, sample_weight)
         return float(criteria.bic(log_likelihood, self.n_parameters_, n_rows))
 
     def aic(self, X: Any, sample_weight: Any = None) -> float:
@@ -167,9 +167,10 @@ class MixtureEstimator(Estimator):
     @in_float64
     def icl(self, X: Any, sample_weight: Any = None) -> float:
         """Integrated completed likelihood with hard labels at the point estimates; smaller is better."""
-        log_likelihood, n_rows, values, weight = self._data_fit(X, sample_weight)
-        table = rows.row_table(self.posterior_, self._coordinates, values)
-        return criteria.icl(criteria.bic(log_likelihood, self.n_parameters_, n_rows), table.probability, weight)
+        values = read_rows(self, X)
+        weight = check_weights(sample_weight, len(values))
+        found = rows.pass_over(self.posterior_, self._coordinates, values, weight, 0)
+        return criteria.icl(float(criteria.bic(found.log_likelihood, self.n_parameters_, float(weight.sum()))), found.log_certainty)
 
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:

@@ -77,6 +77,7 @@ class Program:
 
     def __init__(self, function: Callable[..., Any], static: Sequence[str], options: dict[str, Any]):
         functools.update_wrapper(self, function)
+        self._function = function
         self._plain = jax.jit(function, static_argnames=static)
         self._static = frozenset(static)
         self._places = {i for i, name in enumerate(inspect.signature(function).parameters) if name in static}
@@ -120,7 +121,7 @@ class Program:
         words = [(shape, str(dtype), weak) for shape, dtype, weak in kinds]
         values = [(place, value) for place, _, value in static]
         told = jax.tree.unflatten(tree, words), values, settings, options
-        name = cache.name_of(self.__wrapped__, *told) if on_cpu else None
+        name = cache.name_of(self._function, *told) if on_cpu else None
         found = cache.read(name, tree)
         if found is None:
             found = _compile(self._plain.lower(*args, **kwargs), options)

@@ -30,7 +30,7 @@ def in_halves(function: Callable[..., Any], *batch: Any) -> Any:
     size = len(leaves[0])
     if size % 2 or any(isinstance(leaf, Tracer) for leaf in leaves):
         return function(*batch)
-    wide, half = jax.config.jax_enable_x64, size // 2
+    wide, half = bool(jax.config.read("jax_enable_x64")), size // 2
 
     def work(places: slice):
         with jax.enable_x64(wide):
