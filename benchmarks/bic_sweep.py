@@ -24,8 +24,7 @@ NUMBERS, STRUCTURES, STARTS = range(1, 16), ("full", "tied", "diag", "spherical"
 COLD = """
 import sys
 import bayesgmm as bg
-if sys.argv[1]:
-    bg.enable_compilation_cache(sys.argv[1])
+bg.enable_compilation_cache(sys.argv[1])
 bg.select(bg.load_dataset("faithful").x, range(1, 16), criterion="bic", verbose=False)
 """
 
@@ -64,7 +63,7 @@ def main() -> None:
             "scikit-learn": lambda: theirs(x),
             "scikit-learn, one thread": lambda: one_thread(x),
             "bayesgmm, compiled": lambda: ours(x),
-            "bayesgmm, fresh process": lambda: cold(""),
+            "bayesgmm, fresh process": lambda: cold(tempfile.mkdtemp(dir=cache)),
             "bayesgmm, fresh process, cached programs": lambda: cold(cache),
         }
         found = {"bayesgmm": ours(x), "scikit-learn": theirs(x)}

@@ -1,10 +1,11 @@
 """Time, memory and growth of fits beside scikit-learn and, where it is installed, daal4py, in one run.
 
-    python benchmarks/speed.py [iterations growth converged memory start sweep] [--rounds 3] [--quick]
+    python benchmarks/speed.py [iterations precise growth converged memory start sweep] [--rounds 3] [--quick] [--plots docs/images]
 
 iterations: seconds of one iteration, from fits of 2 and 14 (scikit-learn: 5) iterations of all libraries from the same parameters, so
 that start-up and compiling drop out; medians and ranges over interleaved rounds, and what share of the time XLA needs for the two matrix
 products alone.
+precise: seconds of a pass in the form used where rows lie too far out for matrix products, and the digits that those would lose.
 growth: fitted exponents of our iteration in rows, columns and components. converged: whole fits from the same labels to a log-likelihood
 within 1e-6 of the best. memory: what a whole fit adds to a fresh process that holds the data. start: fresh processes, import and
 first fit of Old Faithful. sweep: 1 to 15 components, four structures, 10 starts, on 1,000 x 5.
@@ -19,9 +20,13 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 
 import numpy as np
 from speed_peers import PEERS, bayesgmm_em, make_start, sklearn_em
+from speed_plots import draw_growth, draw_iterations
+
+import bayesgmm as bg
 
 FEW, MANY = 2, {"scikit-learn": 5}
 """Iterations of the shorter fits, and of the longer ones: 14 where an iteration is short beside all else that a fit does."""
@@ -106,20 +111,50 @@ def product_seconds(n: int, d: int, k: int) -> float:
 
 def iterations(args) -> None:
     print("| rows x columns, K, structure | library | s an iteration (range) | of ours | products' share |\n|---|---|---|---|---|")
+    shown: dict[str, dict] = {}
     for algorithm, cases in CASES.items():
         for case in cases[1:2] if args.quick else cases:
             start = make_start(*case)
             fits = {name: fit for name, maker in PEERS[algorithm].items() if (fit := maker(start)) is not None}
             times = {name: (statistics.median(v), min(v), max(v)) for name, v in iteration_seconds(fits, args.rounds).items()}
             ours = times["bayesgmm"][0]
+            label = f"{case[0]:,} x {case[1]}, {case[2]}, {case[3]}{' (VB)' if algorithm == 'vb' else ''}"
+            shown[label] = times
             for name, (middle, low, high) in times.items():
                 share = f"{product_seconds(*case[:3]) / ours:.0%}" if name == "bayesgmm" and case[3] == "full" else ""
-                label = f"{case[0]:,} x {case[1]}, {case[2]}, {case[3]}{' (VB)' if algorithm == 'vb' else ''}"
                 ratio = f"{middle / ours:.1f}" if name != "bayesgmm" else ""
                 print(f"| {label} | {name} | {middle:.4f} ({low:.4f} to {high:.4f}) | {ratio} | {share} |", flush=True)
 
+    if args.plots:
+        draw_iterations(shown, f"{args.plots}/speed_iterations.png")
+
+
+def precise(args) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from bayesgmm.core.structures import STRUCTURES
+    from bayesgmm.inference import kernel
+    from bayesgmm.inference.initialise import start_from
+    from bayesgmm.inference.priors import flat_components
+
+    print("| 100,000 x 10, 20 components | product form, s a pass | precise form | ratio |\n|---|---|---|---|")
+    for kind in ("full", "diag", "spherical"):
+        start = make_start(100_000, 10, 20, kind)
+        with jax.enable_x64(True):
+            x, weight = jnp.asarray(start.x), jnp.ones(len(start.x))
+            prior = bg.Mixture(bg.FlatWeights(20), flat_components(STRUCTURES[kind], False, 1e-6))
+            model = start_from(prior, x, jnp.asarray(start.labels), weight, 20)
+            times = []
+            for form in (kernel.product_scores, kernel.plain_scores):
+                program = jax.jit(partial(kernel.collect, score=form)).lower(model, x, weight).compile()
+                call = lambda *of: jax.block_until_ready(of[0](*of[1:]))  # noqa: E731
+                times.append(statistics.median(seconds(partial(call, program, model, x, weight)) for _ in range(5 * args.rounds)))
+        print(f"| {kind} | {times[0]:.4f} | {times[1]:.4f} | {times[1] / times[0]:.1f} |", flush=True)
+
 
 def growth(args) -> None:
+    found_all = {}
     for name, cases in GROWTH.items():
         sizes = [case["rows columns components".split().index(name)] for case in cases]
         times = []
@@ -127,15 +162,16 @@ def growth(args) -> None:
             found = iteration_seconds({"bayesgmm": bayesgmm_em(make_start(*case))}, args.rounds)["bayesgmm"]
             times.append(max(statistics.median(found), 1e-6))
         slope = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+        found_all[name] = (sizes, times, slope)
         print(f"{name}: exponent {slope:.2f}; " + ", ".join(f"{s:,}: {t:.4f} s" for s, t in zip(sizes, times, strict=True)), flush=True)
+    if args.plots:
+        draw_growth(found_all, f"{args.plots}/speed_growth.png")
 
 
 def converged(args) -> None:
     """From the same labels; scikit-learn makes as many plain iterations as reach the goal, a number found by ours without acceleration."""
     import jax
     import jax.numpy as jnp
-
-    import bayesgmm as bg
 
     case = (100_000, 10, 20, "full") if args.quick else CASES["em"][0]
     start = make_start(*case)
@@ -197,14 +233,14 @@ def memory(args) -> None:
 OURS_FIRST = """
 import sys, time
 import bayesgmm as bg
-if sys.argv[1]:
-    bg.enable_compilation_cache(sys.argv[1])
+bg.enable_compilation_cache(sys.argv[1])
 x = bg.load_dataset("faithful").x
 bg.GaussianMixture(6, n_init=1, random_state=0).fit(x)
-began = time.perf_counter()
-for seed in range(10):
-    bg.GaussianMixture(6, n_init=1, random_state=0).fit(x)
-print((time.perf_counter() - began) / 10)
+for tol in (1e-3, 1e-8):
+    began = time.perf_counter()
+    for seed in range(10):
+        bg.GaussianMixture(6, n_init=1, tol=tol, random_state=0).fit(x)
+    print((time.perf_counter() - began) / 10)
 """
 THEIRS_FIRST = """
 import sys, time
@@ -212,42 +248,43 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 x = np.load(sys.argv[1])
 GaussianMixture(6, random_state=0).fit(x)
-began = time.perf_counter()
-for seed in range(10):
-    GaussianMixture(6, random_state=0).fit(x)
-print((time.perf_counter() - began) / 10)
+for tol in (1e-3, 1e-8):
+    began = time.perf_counter()
+    for seed in range(10):
+        GaussianMixture(6, random_state=0, tol=tol, max_iter=10_000).fit(x)
+    print((time.perf_counter() - began) / 10)
 """
 
 
-def fresh(script: str, argument: str) -> tuple[float, float]:
-    """Seconds of a fresh process but for its ten later fits, and seconds of one of those."""
+def fresh(script: str, argument: str) -> tuple[float, float, float]:
+    """Seconds of a fresh process but for its later fits, and seconds of one of those to a tolerance of 1e-3 and of 1e-8."""
     began = time.perf_counter()
-    later = float(subprocess.run([sys.executable, "-c", script, argument], check=True, capture_output=True, text=True).stdout)
-    return time.perf_counter() - began - 10 * later, later
+    told = subprocess.run([sys.executable, "-c", script, argument], check=True, capture_output=True, text=True).stdout
+    loose, tight = map(float, told.split())
+    return time.perf_counter() - began - 10 * (loose + tight), loose, tight
 
 
 def start(args) -> None:
-    import bayesgmm as bg
-
     with tempfile.TemporaryDirectory() as folder:
         rows = f"{folder}/x.npy"
         np.save(rows, bg.load_dataset("faithful").x)
         tasks = {
             "scikit-learn": (THEIRS_FIRST, rows),
             "bayesgmm, empty cache": (OURS_FIRST, ""),
-            "bayesgmm, filled cache": (OURS_FIRST, f"{folder}/cache"),
+            "bayesgmm, filled cache": (OURS_FIRST, f"{folder}/filled"),
         }
-        for task in tasks.values():
-            fresh(*task)
+        for script, argument in tasks.values():
+            fresh(script, argument or f"{folder}/first")
         found: dict[str, list] = {name: [] for name in tasks}
-        for _ in range(args.rounds):
-            for name, task in tasks.items():
-                found[name].append(fresh(*task))
+        for i in range(args.rounds):
+            for name, (script, argument) in tasks.items():
+                found[name].append(fresh(script, argument or f"{folder}/empty{i}"))
     base = np.median(found["scikit-learn"], axis=0)
     for name, values in found.items():
-        first, later = np.median(values, axis=0)
+        middle = np.median(values, axis=0)
+        words = ("import and first fit", "later fits to 1e-3", "to 1e-8")
         print(
-            f"{name}: first fit {first:.2f} s ({first / base[0]:.2f} of scikit-learn's), later fits {later:.4f} s ({later / base[1]:.2f})"
+            f"{name}: " + ", ".join(f"{word} {m:.4f} s ({m / b:.2f})" for word, m, b in zip(words, middle, base, strict=True)), flush=True
         )
 
 
@@ -256,6 +293,7 @@ import sys, time
 sys.path.insert(0, sys.argv[1])
 import bayesgmm as bg
 from speed_peers import make_start
+bg.enable_compilation_cache(sys.argv[2])
 x = make_start(1000, 5, 5, "full").x
 bg.select(x, range(1, 16), criterion="bic", verbose=False)
 """
@@ -263,30 +301,33 @@ bg.select(x, range(1, 16), criterion="bic", verbose=False)
 
 def sweep(args) -> None:
     """The sweep of `bic_sweep.py` on 1,000 x 5."""
-    from bic_sweep import ours, theirs
-
-    import bayesgmm as bg
+    from bic_sweep import one_thread, ours, theirs
 
     x = make_start(1000, 5, 5, "full").x
     here = __file__.rpartition("/")[0] or "."
+    fresh_process = lambda cache: subprocess.run([sys.executable, "-c", SWEEP, here, cache], check=True)  # noqa: E731
+    found: dict[str, list[float]] = {}
     ours(x)
-    tasks = {
-        "scikit-learn": lambda: theirs(x),
-        "bayesgmm, compiled": lambda: ours(x),
-        "bayesgmm, fresh process": lambda: subprocess.run([sys.executable, "-c", SWEEP, here], check=True),
-    }
-    found: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(args.rounds):
-        for name, task in tasks.items():
-            found[name].append(seconds(task))
+    with tempfile.TemporaryDirectory() as folder:
+        fresh_process(f"{folder}/filled")
+        for i in range(args.rounds):
+            tasks = {
+                "scikit-learn": lambda: theirs(x),
+                "scikit-learn, one thread": lambda: one_thread(x),
+                "bayesgmm, compiled": lambda: ours(x),
+                "bayesgmm, fresh process, filled cache": lambda: fresh_process(f"{folder}/filled"),
+                "bayesgmm, fresh process, empty cache": lambda i=i: fresh_process(f"{folder}/empty{i}"),
+            }
+            for name, task in tasks.items():
+                found.setdefault(name, []).append(seconds(task))
     base = statistics.median(found["scikit-learn"])
     for name, values in found.items():
         middle = statistics.median(values)
         print(f"{name}: {middle:.2f} s ({min(values):.2f} to {max(values):.2f}), {base / middle:.1f} times as fast")
-    print("lowest BIC", bg.__version__, ours(x), "scikit-learn", theirs(x))
+    print("lowest BIC: bayesgmm", ours(x), "scikit-learn", theirs(x))
 
 
-PARTS = {part.__name__: part for part in (iterations, growth, converged, memory, start, sweep)}
+PARTS = {part.__name__: part for part in (iterations, precise, growth, converged, memory, start, sweep)}
 
 
 def main() -> None:
@@ -294,6 +335,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="small cases only")
+    parser.add_argument("--plots", metavar="FOLDER", help="draw iterations and growth into this folder")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     for name in args.parts or PARTS:
