@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import tempfile
 
 import jax
 import pytest
 
-os.environ["BAYESGMM_COMPILATION_CACHE"] = "off"  # tests replace functions of the library, which its cache of programs does not see
-
+from bayesgmm.inference import cache
 from bayesgmm.inference.compiling import Program, make_room
 
 _count = itertools.count()
+
+
+def pytest_configure(config):
+    """One folder of compiled programs for all workers and the processes that tests start, for this run of the tests."""
+    if not hasattr(config, "workerinput"):
+        config.programs = os.environ[cache.VARIABLE] = tempfile.mkdtemp(prefix="bayesgmm-programs-")
+
+
+def pytest_unconfigure(config):
+    """Nothing of it is kept."""
+    if hasattr(config, "programs"):
+        shutil.rmtree(config.programs, ignore_errors=True)
 
 
 @pytest.fixture
@@ -20,6 +33,16 @@ def x64():
     """Float64 for tests of the functional layer; not a global switch, so the library's own boundary stays visible elsewhere."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def programs_on_disk(request):
+    """A test that replaces parts of the library neither keeps programs nor reads those of others; none turns the cache off for the next."""
+    before = cache._Place.folder, cache._Place.decided
+    if "monkeypatch" in request.fixturenames:
+        cache.disable_compilation_cache()
+    yield
+    cache._Place.folder, cache._Place.decided = before
 
 
 @pytest.fixture(autouse=True)
