@@ -35,8 +35,8 @@ FIT = """
 """
 
 
-def run(script: str, folder: Path | str) -> list[str]:
-    environment = {**os.environ, cache.VARIABLE: str(folder)}
+def run(script: str, folder: Path | str, **environment) -> list[str]:
+    environment = {**os.environ, cache.VARIABLE: str(folder), **environment}
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -82,7 +82,8 @@ def test_the_configuration_of_jax_is_left_alone(kept):
 
 
 def name(*arguments, function=compiling.jit):
-    return cache.name_of(function, *arguments)
+    leaves, tree = jax.tree.flatten(arguments, is_leaf=lambda a: not isinstance(a, FlatWeights))
+    return cache.name_of(function, tree, leaves)
 
 
 def test_each_program_has_its_name(kept):
@@ -106,20 +107,20 @@ def test_code_from_elsewhere_is_never_kept(kept):
 
     for value in (Own(2), Own, own, lambda a: a, functools.partial(own, axis=0), [{"a": (Own,)}], subprocess.run):
         assert name(value) is None
-    assert cache.name_of(own, 1) is None and cache.name_of(subprocess.run, 1) is None
+    assert name(1, function=own) is None and name(1, function=subprocess.run) is None
     assert name(functools.partial(soft, axis=0)) is not None
 
 
 def test_a_change_of_the_source_or_the_machine_changes_all_names(kept, monkeypatch):
     before = name(1)
-    assert cache._environment() == cache._environment.__wrapped__()
-    monkeypatch.setattr(cache, "_abilities", lambda: "another processor")
-    assert cache._environment.__wrapped__() != cache._environment()
-    monkeypatch.undo()
-    bg.enable_compilation_cache(kept)
-    monkeypatch.setattr(Path, "read_bytes", lambda path: b"other")
-    monkeypatch.setattr(cache, "_environment", cache._environment.__wrapped__)
-    assert name(1) != before
+    for place, value in (("_abilities", lambda: "another processor"), ("SOURCE", b"other")):
+        with monkeypatch.context() as patch:
+            patch.setattr(cache, place, value)
+            patch.setattr(cache, "_environment", cache._environment.__wrapped__)
+            assert name(1) not in (before, None)
+    assert cache._source() == cache.SOURCE and name(1) == before
+    monkeypatch.setattr(cache, "SOURCE", None)
+    assert name(1) is None, "without source all versions of the library would share their programs"
 
 
 def test_the_folder_keeps_its_size(tmp_path):
@@ -151,7 +152,7 @@ def test_a_file_that_another_process_deletes_is_no_matter(tmp_path, monkeypatch)
     assert (tmp_path / ("kept" + cache.ENDING)).exists()
 
 
-@pytest.mark.parametrize("told", ["off", "OFF", "0"])
+@pytest.mark.parametrize("told", ["off", "OFF ", "0", "none"])
 def test_it_can_be_turned_off(kept, monkeypatch, told):
     monkeypatch.setenv(cache.VARIABLE, told)
     undecided()
@@ -167,7 +168,8 @@ def test_a_folder_where_others_may_write_is_not_used_unless_named_in_python(kept
     shared.chmod(0o777)
     monkeypatch.setenv(cache.VARIABLE, str(shared))
     undecided()
-    assert cache._folder() is None
+    with pytest.warns(RuntimeWarning, match="others may write: compiled programs are not kept"):
+        assert cache._folder() is None
     new = tmp_path / "a" / "b"
     monkeypatch.setenv(cache.VARIABLE, str(new))
     undecided()
@@ -184,8 +186,9 @@ def test_without_a_folder_fits_go_on(kept, monkeypatch, tmp_path):
     assert bg.GaussianMixture(1, n_init=1).fit(np.arange(6.0)[:, None]).n_components_ == 1
     with pytest.raises(OSError, match="file"):
         bg.enable_compilation_cache(tmp_path / "file")
-    with pytest.raises(ValueError, match="max_size must be 0 or more"):
-        bg.enable_compilation_cache(tmp_path, -1)
+    for wrong in (-1, "1GB", float("nan")):
+        with pytest.raises(ValueError, match="max_size must be a whole number of bytes"):
+            bg.enable_compilation_cache(tmp_path, wrong)
 
 
 @compiling.jit(static_argnames=("times",))
@@ -206,3 +209,99 @@ def test_settings_of_jax_and_kinds_of_arguments_make_different_programs():
     assert scaled(device).committed
     with jax.default_device(jax.devices()[0]):
         assert scaled(1) == 2
+
+
+DEVICES = "--xla_force_host_platform_device_count=2"
+
+
+@pytest.mark.parametrize("flags", [DEVICES, ""])
+def test_several_devices_of_one_process(tmp_path, flags):
+    """Programs are for the first of them, and others than those for a single one."""
+    setting = "" if flags else "import jax; jax.config.update('jax_num_cpu_devices', 2)\n"
+    script = "import bayesgmm as bg\nprint(bg.KMeans(2, n_init=1, random_state=0).fit([[0.0], [1.0], [5.0]]).inertia_.__round__(9))"
+    for text in (script, setting + script, setting + script, script):
+        assert run(text, tmp_path, XLA_FLAGS=flags) == ["0.5"]
+
+
+def test_a_program_that_does_not_run_is_compiled_and_replaced(kept, monkeypatch):
+    """Such as one that XLA wrote after reading it from another cache."""
+    answer = scaled_keys()
+    (path,) = programs(kept)
+    os.utime(path, (0, 0))
+    split_keys.forget()
+
+    def broken(*given):
+        raise RuntimeError("NOT_FOUND")
+
+    monkeypatch.setattr(cache, "read", lambda name, tree: broken)
+    assert scaled_keys() == answer and scaled_keys() == answer
+    assert programs(kept) == [path] and path.stat().st_mtime > 0
+
+
+def scaled_keys() -> list:
+    return [jax.random.key_data(key).tolist() for key in split_keys(3, 5)]
+
+
+def test_what_jax_has_read_is_not_written(tmp_path):
+    """It cannot be: three processes, the library's folder emptied after the first."""
+    script = f"import jax; jax.config.update('jax_compilation_cache_dir', {str(tmp_path / 'jax')!r})" + textwrap.dedent("""
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        import bayesgmm as bg
+        print(bg.KMeans(2, n_init=1, random_state=0).fit([[0.0], [1.0], [5.0]]).inertia_.__round__(9))
+    """)
+    for _ in range(3):
+        assert run(script, tmp_path / "ours") == ["0.5"]
+        assert not programs(tmp_path / "ours")
+
+
+def test_the_size_holds_while_programs_are_written(tmp_path, kept):
+    bg.enable_compilation_cache(tmp_path, 0)
+    split_keys.forget()
+    scaled_keys()
+    assert not programs(tmp_path)
+    bg.enable_compilation_cache(tmp_path)
+    split_keys.forget()
+    for n in range(2, 6):
+        split_keys(0, n)
+    sizes = [path.stat().st_size for path in programs(tmp_path)]
+    assert cache._Place.used == sum(sizes) and len(sizes) >= 4
+    bg.enable_compilation_cache(tmp_path, sum(sizes))
+    split_keys(0, 9)
+    assert 0 < sum(path.stat().st_size for path in programs(tmp_path)) <= sum(sizes)
+
+
+def test_a_disk_without_room_is_left_as_it_was(kept, monkeypatch):
+    monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("no space left")))
+    split_keys.forget()
+    scaled_keys()
+    assert not list(kept.iterdir())
+
+
+def test_a_folder_is_the_same_after_a_change_of_directory(kept, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = bg.enable_compilation_cache("programs")
+    assert folder == tmp_path / "programs" and folder.is_dir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(cache.VARIABLE, "~/mine")
+    undecided()
+    assert cache._folder() == tmp_path / "mine"
+
+
+def test_a_class_that_cannot_be_built_of_words_has_no_name(x64, kept):
+    """JAX asks no such thing of it, so the library must not."""
+
+    @jax.tree_util.register_pytree_node_class
+    class Law:
+        def __init__(self, value):
+            self.value = jnp.asarray(value)
+
+        def tree_flatten(self):
+            return (self.value,), None
+
+        @classmethod
+        def tree_unflatten(cls, aux, children):
+            return cls(*children)
+
+    double = compiling.jit(lambda law: law.value * 2)
+    assert double(Law(jnp.ones((2, 3)))).sum() == 12
+    assert not programs(kept)

@@ -16,7 +16,7 @@ from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.inference import compiling, kernel
 from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.kernel import chunk_rows, collect, shared_spread
-from bayesgmm.inference.problem import WHOLE, prepare
+from bayesgmm.inference.problem import WHOLE, prepare, sampled
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
@@ -164,3 +164,27 @@ def test_halves_of_a_batch_are_the_batch(x64):
     np.testing.assert_array_equal(jax.jit(lambda tree, keys: in_halves(function, tree, keys))(batch, keys)[0], function(batch, keys)[0])
     with pytest.raises(ZeroDivisionError):
         in_halves(lambda a: a + 1 // (2 - int(a[0])), np.arange(4))
+    for context in (jax.threefry_partitionable(False), jax.default_matmul_precision("float32"), jax.debug_nans(True)):
+        seen.clear()
+        with context:
+            found = in_halves(function, batch, keys)
+            np.testing.assert_array_equal(found[1], function(batch, keys)[1])
+        assert len({thread for _, thread, _ in seen}) == 1
+
+
+def test_a_sample_of_many_rows(x64):
+    """In proportion to the weights and of the same total; rows of weight 0 never, the last included, whatever is rounded."""
+    weight = np.random.default_rng(0).integers(0, 3, 70_000).astype(float)
+    weight[-5:] = 0
+    numbers = np.arange(70_000.0)[:, None]
+    for dtype in (jnp.float32, jnp.float64):
+        counts = np.zeros(70_000)
+        for i in range(20):
+            rows, equal = sampled(jax.random.key(i), jnp.asarray(numbers, dtype), jnp.asarray(weight, dtype))
+            assert rows.shape == (65_536, 1) and len(np.unique(equal)) == 1
+            np.testing.assert_allclose(equal.sum(), weight.sum(), rtol=1e-5)
+            counts += np.bincount(np.asarray(rows[:, 0], int), minlength=70_000)
+        assert (counts[weight == 0] == 0).all() and (counts[weight > 0] > 0).all()
+        np.testing.assert_allclose([counts[weight == w].mean() for w in (1, 2)], 20 * 65_536 * np.array([1, 2]) / weight.sum(), rtol=1e-2)
+    some = numbers[:100], weight[:100]
+    assert all(a is b for a, b in zip(sampled(jax.random.key(0), *some), some, strict=True))

@@ -6,10 +6,12 @@ import contextlib
 import functools
 import hashlib
 import io
+import numbers
 import os
 import pickle
 import platform
 import tempfile
+import warnings
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +23,9 @@ import numpy as np
 
 VARIABLE = "BAYESGMM_COMPILATION_CACHE"
 """Variable of the environment: a folder, or ``off``."""
+
+OFF, ON = ("off", "0", "false", "no", "none", "disabled"), ("on", "1", "true", "yes", "enabled")
+"""What else it may say."""
 
 LARGEST = 2**29
 """Bytes that the folder may hold by default."""
@@ -36,6 +41,7 @@ class _Place:
     folder: Path | None = None
     decided = False
     max_size = LARGEST
+    used = 0
 
 
 def enable_compilation_cache(path: str | os.PathLike | None = None, max_size: int | None = None) -> Path:
@@ -71,16 +77,15 @@ def enable_compilation_cache(path: str | os.PathLike | None = None, max_size: in
     of your own, in a prior say, are never kept.
     """
     size = LARGEST if max_size is None else max_size
-    if size < 0:
-        raise ValueError(f"max_size must be 0 or more bytes; got {max_size!r}.")
-    folder = _default() if path is None else Path(path)
-    if folder is None:
-        folder = _home()
+    if not isinstance(size, numbers.Integral) or size < 0:
+        raise ValueError(f"max_size must be a whole number of bytes, 0 or more; got {max_size!r}.")
+    folder = (_told() or _home()) if path is None else Path(path)
+    folder = folder.expanduser().absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
-    _Place.folder, _Place.max_size, _Place.decided = folder, size, True
-    _trim(folder, size)
+    _Place.folder, _Place.max_size, _Place.decided = folder, int(size), True
+    _Place.used = _trim(folder, int(size))
     return folder
 
 
@@ -93,24 +98,33 @@ def _home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bayesgmm"
 
 
-def _default() -> Path | None:
-    """Folder that the environment names, or None if it says ``off``."""
-    told = os.environ.get(VARIABLE, "")
-    if told.lower() in ("off", "0", "false", "no"):
-        return None
-    return Path(told) if told else _home()
+def _word() -> str:
+    return os.environ.get(VARIABLE, "").strip()
+
+
+def _told() -> Path | None:
+    """Folder that the environment names, if it does."""
+    word = _word()
+    return Path(word) if word and word.lower() not in OFF + ON else None
 
 
 def _folder() -> Path | None:
     """The folder in use. Without leave to write there, or where others might, there is none."""
     if not _Place.decided:
         _Place.decided = True
+        if _word().lower() in OFF:
+            return None
         with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
-            folder = _default()
-            if folder is not None:
-                enable_compilation_cache(folder)
-                if _others_write(folder):
-                    disable_compilation_cache()
+            folder = enable_compilation_cache()
+            if _others_write(folder):
+                disable_compilation_cache()
+                if _told():
+                    warnings.warn(
+                        f"{VARIABLE} names {str(folder)!r}, where others may write: compiled programs are not kept. Take that permission "
+                        "away, or name the folder with bayesgmm.enable_compilation_cache.",
+                        RuntimeWarning,
+                        stacklevel=2,
+                    )
     return _Place.folder
 
 
@@ -119,15 +133,18 @@ def _others_write(folder: Path) -> bool:
     return hasattr(os, "getuid") and (known.st_uid != os.getuid() or bool(known.st_mode & 0o022))
 
 
-def name_of(function: Callable, *arguments: Any) -> str | None:
-    """File name of a program; None where it cannot be known from one process to the next, or nothing is kept."""
+def name_of(function: Callable, tree: Any, leaves: list, *others: Any) -> str | None:
+    """File name of a program for arguments of this structure and these kinds of ``leaves``.
+
+    None where it cannot be known from one process to the next, or nothing is kept.
+    """
     home, name = function.__module__, function.__qualname__
-    if _folder() is None or "<locals>" in name or home.partition(".")[0] not in KNOWN:
+    if _folder() is None or SOURCE is None or "<locals>" in name or home.partition(".")[0] not in KNOWN:
         return None
     told = io.BytesIO()
     try:
-        _Namer(told).dump((home, name, arguments))
-    except (pickle.PicklingError, AttributeError, TypeError, ValueError, RecursionError):
+        _Namer(told).dump((home, name, jax.tree.unflatten(tree, leaves), others))
+    except Exception:  # classes of the user's may refuse anything
         return None
     return hashlib.sha256(_environment() + told.getvalue()).hexdigest()
 
@@ -146,18 +163,27 @@ class _Namer(pickle.Pickler):
         return None
 
 
+def _source() -> bytes | None:
+    """Digest of the library's source; None where there is none."""
+    package = Path(__file__).parents[1]
+    paths = sorted(package.rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
+    return digest.digest() if paths else None
+
+
+SOURCE = _source()
+"""Of the source as imported: later it may be another."""
+
+
 @functools.cache
 def _environment() -> bytes:
     """Digest of what programs depend on beside their arguments: the library's source, versions, the processor."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = [metadata.version(name) for name in ("jax", "jaxlib", "numpy")]
-    told = versions, platform.system(), platform.machine(), _abilities(), cores
-    digest.update(repr((told, os.environ.get("XLA_FLAGS"))).encode())
-    return digest.digest()
+    told = SOURCE, versions, platform.system(), platform.machine(), _abilities(), cores, os.environ.get("XLA_FLAGS")
+    return hashlib.sha256(repr(told).encode()).digest()
 
 
 def _abilities() -> str:
@@ -185,7 +211,7 @@ def read(name: str | None, tree: Any) -> Callable[..., Any] | None:
     _load_lapack()
     with contextlib.suppress(Exception):  # whatever another version of JAX may say: it is compiled again
         program, out = pickle.loads(content[32:])
-        found = deserialize_and_load(program, tree, jax.tree.structure(out))
+        found = deserialize_and_load(program, tree, jax.tree.structure(out), execution_devices=jax.devices()[:1])
         os.utime(path)
         return found
     return None
@@ -205,28 +231,60 @@ def _load_lapack() -> None:
 def write(name: str | None, compiled: Any) -> None:
     """Keep a program; where that fails, it is not kept."""
     folder = _folder()
-    if name is None or folder is None:
+    if name is None or folder is None or _from_jax():
         return
     from jax.experimental.serialize_executable import serialize
 
     with contextlib.suppress(Exception):  # a program that JAX cannot write, a full disk, a folder that has gone
         program, _, out = serialize(compiled)
         content = pickle.dumps((program, jax.tree.unflatten(out, range(out.num_leaves))), protocol=5)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix="new-", suffix=ENDING, delete=False) as file:
-            file.write(hashlib.sha256(content).digest() + content)
-        os.replace(file.name, folder / (name + ENDING))
+        _Place.used += len(content) + 32
+        if _Place.used > _Place.max_size:
+            _Place.used = _trim(folder, max(_Place.max_size - len(content) - 32, 0)) + len(content) + 32
+        if _Place.used <= _Place.max_size:
+            _put(folder / (name + ENDING), hashlib.sha256(content).digest() + content)
 
 
-def _trim(folder: Path, max_size: int) -> None:
-    """Delete the programs unused for longest until the others take no more than ``max_size`` bytes; other processes may do the same."""
+def _from_jax() -> bool:
+    """Whether programs may come from JAX's own cache: XLA cannot write out again what it has read."""
+    return all(jax.config.values[name] for name in ("jax_compilation_cache_dir", "jax_enable_compilation_cache"))
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file in one step, or none."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix="new-", suffix=ENDING, delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.replace(file.name, path)
+        except OSError:
+            os.unlink(file.name)
+            raise
+
+
+def remove(name: str) -> None:
+    """Delete a program that does not work."""
+    folder = _folder()
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            (folder / (name + ENDING)).unlink()
+
+
+def _trim(folder: Path, max_size: int) -> int:
+    """Delete the programs unused for longest until the others take no more than ``max_size`` bytes, and say how many they take.
+
+    Other processes may do the same at the same time.
+    """
     found = []
     for path in folder.glob("*" + ENDING):
         with contextlib.suppress(OSError):
             known = path.stat()
             found.append((known.st_mtime, known.st_size, path))
-    left = max_size
+    used = 0
     for _, size, path in sorted(found, reverse=True):
-        left -= size
-        if left < 0:
+        if used + size > max_size:
             with contextlib.suppress(OSError):
                 path.unlink()
+        else:
+            used += size
+    return used

@@ -39,11 +39,15 @@ SETTINGS = (
     "jax_threefry_partitionable",
     "jax_numpy_dtype_promotion",
     "jax_numpy_rank_promotion",
+    "jax_random_seed_offset",
 )
 """Settings of JAX that a program depends on."""
 
 SPECIAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs", "jax_default_device")
 """Settings of JAX with which its own ways of running programs are needed."""
+
+PLAIN = object()
+"""In place of a program: ``jax.jit`` is to be called."""
 
 _all: list[Program] = []
 
@@ -83,18 +87,43 @@ class Program:
         self._places = {i for i, name in enumerate(inspect.signature(function).parameters) if name in static}
         self._options = options
         self._made: dict[Any, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _all.append(self)
 
     def __call__(self, *args, **kwargs):
         given, named, key = self._divided(args, kwargs)
         if key is None:
             return self._plain(*args, **kwargs)
-        if key not in self._made:
+        made = self._made.get(key)
+        if made is None:
             with self._lock:
-                if key not in self._made:
-                    self._made[key] = self._make(key, args, kwargs)
-        return self._made[key](*given, **named)
+                return self._first(key, args, kwargs, given, named)
+        return self._plain(*args, **kwargs) if made is PLAIN else made(*given, **named)
+
+    def _first(self, key: tuple, args: tuple, kwargs: dict, given: tuple, named: dict):
+        """The answer to arguments of a new kind: by a program from disk, if there is one that works, or else compiled."""
+        if key in self._made:  # by another thread
+            return self(*args, **kwargs)
+        Program.grown = True
+        name, options = self._known(key)
+        read = cache.read(name, key[0])
+        if name is not None and read is not None:
+            try:
+                answer = jax.block_until_ready(read(*given, **named))
+            except Exception:
+                cache.remove(name)
+            else:
+                self._made[key] = read
+                return answer
+        try:
+            lowered = self._plain.lower(*args, **kwargs)
+        except Exception:  # of classes that JAX cannot build of descriptions of arrays; where something else is wrong, it is told here
+            answer = self._plain(*args, **kwargs)
+            self._made[key] = PLAIN
+            return answer
+        made = self._made[key] = _compile(lowered, options)
+        cache.write(name, made)
+        return made(*given, **named)
 
     def forget(self) -> None:
         """Forget what was compiled."""
@@ -106,30 +135,25 @@ class Program:
         named = {name: value for name, value in kwargs.items() if name not in self._static}
         leaves, tree = jax.tree.flatten((given, named))
         kinds = _kinds(leaves)
-        if kinds is None or _elsewhere():
+        if kinds is None or elsewhere():
             return given, named, None
         static = [(i, type(args[i]), args[i]) for i in self._places if i < len(args)]
         static += [(name, type(value), value) for name, value in kwargs.items() if name in self._static]
-        return given, named, (tree, kinds, tuple(static), _settings())
+        return given, named, (tree, kinds, tuple(static), settings())
 
-    def _make(self, key: tuple, args: tuple, kwargs: dict):
-        """The compiled program, from disk if it is there."""
-        tree, kinds, static, settings = key
-        Program.grown = True
-        on_cpu = jax.default_backend() == "cpu"
-        options = self._options if on_cpu and not any(_size(shape) >= LARGE for shape, *_ in kinds) else None
+    def _known(self, key: tuple) -> tuple[str | None, dict[str, Any] | None]:
+        """Name of the program on disk, and with what to compile it."""
+        tree, kinds, static, told = key
+        if jax.default_backend() != "cpu":
+            return None, None
+        options = None if any(_size(shape) >= LARGE for shape, *_ in kinds) else self._options
         words = [(shape, str(dtype), weak) for shape, dtype, weak in kinds]
         values = [(place, value) for place, _, value in static]
-        told = jax.tree.unflatten(tree, words), values, settings, options
-        name = cache.name_of(self._function, *told) if on_cpu else None
-        found = cache.read(name, tree)
-        if found is None:
-            found = _compile(self._plain.lower(*args, **kwargs), options)
-            cache.write(name, found)
-        return found
+        return cache.name_of(self._function, tree, words, values, told, options, len(jax.devices())), options
 
 
-def _settings() -> tuple:
+def settings() -> tuple:
+    """Settings of JAX that programs depend on, as they are in this thread."""
     return tuple(getattr(jax.config, name) for name in SETTINGS)
 
 
@@ -143,7 +167,7 @@ def _kinds(leaves: list) -> tuple | None:
     return tuple(kinds)
 
 
-def _elsewhere() -> bool:
+def elsewhere() -> bool:
     """Whether the user has asked JAX for another device, a mesh of them, or for operations one at a time."""
     return any(getattr(jax.config, name) for name in SPECIAL) or not jax.sharding.get_abstract_mesh().empty
 

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from bayesgmm.inference.compiling import elsewhere, settings
+
 
 def in_halves(function: Callable[..., Any], *batch: Any) -> Any:
     """What ``function`` answers for a batch of fits, the two halves of which it works on in two threads.
@@ -27,17 +29,19 @@ def in_halves(function: Callable[..., Any], *batch: Any) -> Any:
     tree of arrays
     """
     leaves = jax.tree.leaves(batch)
-    size = len(leaves[0])
-    if size % 2 or any(isinstance(leaf, Tracer) for leaf in leaves):
+    half, odd = divmod(len(leaves[0]), 2)
+    if odd or elsewhere() or any(isinstance(leaf, Tracer) for leaf in leaves):
         return function(*batch)
-    wide, half = bool(jax.config.read("jax_enable_x64")), size // 2
+    wide, mine = bool(jax.config.read("jax_enable_x64")), settings()
 
     def work(places: slice):
         with jax.enable_x64(wide):
-            return jax.tree.map(np.asarray, function(*jax.tree.map(lambda a: a[places], batch)))
+            if settings() == mine and not elsewhere():  # nothing was changed for the caller's thread alone
+                return jax.tree.map(np.asarray, function(*jax.tree.map(lambda a: a[places], batch)))
 
     batch = jax.tree.map(lambda a: a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else np.asarray(a), batch)
     with ThreadPoolExecutor(1) as other:
-        second = other.submit(work, slice(half, size))
-        first = work(slice(half))
-        return jax.tree.map(lambda *both: np.concatenate(both), first, second.result())
+        later = other.submit(work, slice(half, None))
+        first, second = work(slice(half)), later.result()
+    second = work(slice(half, None)) if second is None else second
+    return jax.tree.map(lambda *both: np.concatenate(both), first, second)

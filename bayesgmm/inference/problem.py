@@ -49,7 +49,8 @@ def sampled(key, x, weight):
 def _draw(key, x, weight):
     steps = jnp.cumsum(weight)
     shares = (jnp.arange(SAMPLE) + jax.random.uniform(key, (SAMPLE,), x.dtype)) / SAMPLE
-    rows = jnp.searchsorted(steps, shares * steps[-1], side="right").clip(0, len(x) - 1)
+    last = jnp.searchsorted(steps, steps[-1], side="left")  # of positive weight: in float32 a share may be rounded up to 1
+    rows = jnp.minimum(jnp.searchsorted(steps, shares * steps[-1], side="right"), last)
     return x[rows], jnp.full(SAMPLE, steps[-1] / SAMPLE, weight.dtype)
 
 
