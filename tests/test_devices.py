@@ -21,7 +21,8 @@ SCRIPT = """
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1001, 3))
-    x[:400] += 3
+    x[:400] += 2.5
+    x[700:, :2] -= 3  # one group for each component: a bound that is flat nowhere fixes the parameters to many digits
     weight = rng.uniform(0.5, 2, 1001)
     two = jax.devices()[:2]
     assert len(jax.devices()) == 3
