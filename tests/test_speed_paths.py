@@ -13,10 +13,13 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.analysis import rows
 from bayesgmm.core.structures import STRUCTURES
-from bayesgmm.inference import compiling, kernel
+from bayesgmm.inference import compiling, kernel, restarts, threads
 from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.kernel import chunk_rows, collect, shared_spread
+from bayesgmm.inference.loop import run
+from bayesgmm.inference.priors import default_components
 from bayesgmm.inference.problem import WHOLE, prepare, sampled
+from bayesgmm.inference.threads import run_in_threads
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
@@ -104,7 +107,7 @@ def test_the_least_certain_rows_are_found_chunk_by_chunk(monkeypatch):
     weight = (rng.uniform(size=len(x)) < 0.9).astype(float)
     model = bg.GaussianMixture(n_components=2, n_init=1, random_state=0).fit(x, sample_weight=weight)
     table = model.row_table(x)
-    monkeypatch.setattr(kernel, "chunk_rows", lambda *shape: 150)
+    monkeypatch.setattr(kernel, "table_rows", lambda *shape: 150)
     with jax.enable_x64(True):
         found = rows.pass_over(model.posterior_, model._coordinates, x, weight, 30)
     used = np.flatnonzero(weight)
@@ -188,3 +191,50 @@ def test_a_sample_of_many_rows(x64):
         np.testing.assert_allclose([counts[weight == w].mean() for w in (1, 2)], 20 * 65_536 * np.array([1, 2]) / weight.sum(), rtol=1e-2)
     some = numbers[:100], weight[:100]
     assert all(a is b for a, b in zip(sampled(jax.random.key(0), *some), some, strict=True))
+
+
+KINDS = [("full", False), ("full", True), ("diag", False), ("spherical", False)]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "tied"), KINDS)
+def test_passes_divided_among_threads_are_the_loop(x64, name, tied, dtype):
+    """Path of the bound, statistics and posterior; accelerated and plain; to the limit of steps and to convergence."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((800, 3)) + 2 * rng.integers(3, size=800)[:, None], dtype)
+    weight = jnp.asarray(rng.uniform(0, 2, 800), dtype)
+    prior = bg.Mixture(bg.Dirichlet(jnp.ones(3)), default_components(STRUCTURES[name], tied, 3))
+    start = bg.initialise(jax.random.key(0), prior, x, sample_weight=weight)
+    loose = 1e-4 if dtype == "float32" else 1e-10
+    for tol, limit, depth in ((0.0, 7, 0), (0.0, 7, 5), (1e-6, 100, 5), (1e-6, 0, 5)):
+        options = {"max_steps": 100, "chunk_size": 64, "depth": depth}
+        truth = run(prior, start, x, weight, tol, limit, np.inf, **options)
+        ours = run_in_threads(prior, start, x, weight, tol, limit, np.inf, **options)
+        np.testing.assert_allclose(ours.lower_bound, truth.lower_bound, rtol=loose)
+        if dtype == "float64":  # in float32 rounding decides when to stop
+            assert (int(ours.outcome), int(ours.n_steps)) == (int(truth.outcome), int(truth.n_steps))
+            np.testing.assert_allclose(ours.history[:8], truth.history[:8], rtol=1e-12)
+            near = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)  # noqa: E731
+            jax.tree.map(near, (ours.posterior, ours.stats), (truth.posterior, truth.stats))
+
+
+def test_large_fits_use_threads_and_are_the_same(monkeypatch):
+    """Where one core is all there is, or the rows are few, they do not."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((60_000, 4)) + 3 * rng.integers(4, size=60_000)[:, None]
+    calls = []
+    monkeypatch.setattr(restarts, "run_in_threads", lambda *given, **named: calls.append(1) or run_in_threads(*given, **named))
+    model = bg.GaussianMixture(n_components=4, n_init=1, random_state=0)
+    with jax.default_matmul_precision("float32"):
+        assert not threads._same_settings()
+    for used, many, some in ((True, 2, x), (False, 1, x), (False, 2, x[:1000])):
+        monkeypatch.setattr(threads, "cores", lambda many=many: many)
+        monkeypatch.setattr(threads, "WORTH", 2**20)
+        calls.clear()
+        model.fit(some)
+        assert bool(calls) == used
+        if many == 2 and used:
+            known = model.lower_bound_, model.means_
+        elif len(some) == len(x):
+            np.testing.assert_allclose(model.lower_bound_, known[0], rtol=1e-12)
+            np.testing.assert_allclose(model.means_, known[1], rtol=1e-6)

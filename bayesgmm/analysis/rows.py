@@ -94,7 +94,7 @@ def _over(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray,
 def _by_row(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others):
     """The function with the mixtures filled in, and rows a chunk."""
     inner = [law_inward(coordinates, m) for m in (posterior, *others)]
-    return partial(function, *inner, coordinates), kernel.chunk_rows(posterior.structure, False, x.shape[1], posterior.n_components)
+    return partial(function, *inner, coordinates), kernel.table_rows(posterior.structure, x.shape[1], posterior.n_components)
 
 
 def responsibilities(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> np.ndarray:

@@ -52,14 +52,15 @@ PLAIN = object()
 _all: list[Program] = []
 
 
-def jit(function: Callable[..., Any] | None = None, *, static_argnames: Sequence[str] = (), brief: bool = False) -> Any:
+def jit(function: Callable[..., Any] | None = None, *, static_argnames: Sequence[str] = (), brief: bool = False, fast: bool = False) -> Any:
     """Compile as ``jax.jit`` does.
 
-    ``brief`` programs run once or so in a fit and have no long loops: on small data they are compiled without optimisation.
+    ``brief`` programs run once or so in a fit and have no long loops: on small data they are compiled without optimisation. ``fast`` ones
+    see parts of large data, and are compiled to run fast however small those are.
     """
     if function is None:
-        return functools.partial(jit, static_argnames=static_argnames, brief=brief)
-    return Program(function, static_argnames, BRIEF if brief else QUICKER)
+        return functools.partial(jit, static_argnames=static_argnames, brief=brief, fast=fast)
+    return Program(function, static_argnames, {} if fast else BRIEF if brief else QUICKER)
 
 
 class Program:

@@ -21,8 +21,12 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Natural, Stats, centred_scores, product_scores
 from bayesgmm.core.structures import with_constant
 
-CHUNK_ENTRIES = 2**19
-"""Numbers held per chunk of features and scores: about 4 MiB in float64, chosen by measurement to stay in cache."""
+CHUNK = 512
+"""Rows a chunk: measured. Its arrays stay in a core's own cache, and its operations are too small for XLA to divide among cores, which
+is done for whole parts of the rows instead (`bayesgmm.inference.threads`)."""
+
+MOST_ENTRIES, CHUNK_ENTRIES = 2**22, 2**19
+"""Most numbers held per chunk of a pass, and of a table of rows, whose chunks are calls of a program each."""
 
 LOSS = {4: 1e3, 8: 1e6}
 """Largest ``|x|^2 trace(precision)`` for the product form, by item size: an error of about 1e-9 in float64, 1e-3 in float32."""
@@ -42,10 +46,20 @@ def hard(scores, axis: int = 1):
     return scores.max(axis), jax.nn.one_hot(best, scores.shape[axis], dtype=scores.dtype, axis=axis)
 
 
+def row_width(structure, tied: bool, n_features: int, n_components: int) -> int:
+    """Numbers held for a row: features, scores and responsibilities."""
+    return 1 + n_features + (0 if tied else structure.n_parameters(n_features)) + 2 * n_components
+
+
 def chunk_rows(structure, tied: bool, n_features: int, n_components: int) -> int:
-    """Rows a chunk for `CHUNK_ENTRIES` numbers of features and scores; a power of two."""
-    width = 1 + n_features + (0 if tied else structure.n_parameters(n_features)) + 2 * n_components
-    return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / width)), 64, 8192))
+    """Rows a chunk of a pass; a power of two."""
+    most = MOST_ENTRIES / row_width(structure, tied, n_features, n_components)
+    return int(np.clip(2 ** int(np.log2(max(most, 1))), 64, CHUNK))
+
+
+def table_rows(structure, n_features: int, n_components: int) -> int:
+    """Rows a chunk of what is asked of all rows; a power of two."""
+    return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / row_width(structure, False, n_features, n_components))), 64, 8192))
 
 
 def _safe(structure, natural: Natural, x):

@@ -64,7 +64,9 @@ class Result:
     outcome: jax.Array
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
+    """Where the loop is: what it holds, and the trial whose statistics come next."""
+
     posterior: Any
     stats: Stats
     bound: jax.Array
@@ -139,36 +141,54 @@ def run(
     is the axis of devices among which the rows are divided, as `bayesgmm.inference.devices` does.
     """
     total = over_devices(weight.sum(), axis)
-    allowed = tol * total
     spread = shared_spread(start, x, weight, chunk_size, axis)
     gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size, score=score, spread=spread, axis=axis)
+    limits = Limits(total, tol, limit, settle)
+    state = begin(prior, start, jax.eval_shape(lambda: gather(start)), max_steps, depth)
+    turn = lambda state: judged(prior, state, gather(state.trial), limits, depth, x.dtype)  # noqa: E731
+    return finish(jax.lax.while_loop(lambda state: state.outcome == Outcome.RUNNING, turn, state))
 
-    def body(state: _State) -> _State:
-        """Judge the trial, then make the next one."""
-        stats = gather(state.trial)
-        bound = lower_bound(prior, state.trial, stats)
-        gain, step = bound - state.bound, state.step + 1
-        memory = _choose(step == 0, empty(stats, depth), remember(state.memory, state.proposal, stats)) if depth else state.memory
-        nothing = rounding(bound, x.dtype)
-        done = (step > 0) & ((gain <= nothing) | (remaining_gain(gain, state.gain, memory) <= allowed))
-        done = done & (residual_norm(memory) <= settle * total) if depth else done
-        outcome = judge(bound, gain, done, step >= limit, x.dtype)
-        taken = state._replace(posterior=state.trial, stats=stats, bound=bound, gain=gain, outcome=outcome, memory=memory)
-        if depth:
-            spent = jnp.where(step >= limit, Outcome.MAX_STEPS, Outcome.RUNNING)
-            refused = state._replace(outcome=spent, memory=refuse(state.memory))
-            taken = _choose(state.plain | (gain >= jnp.where(jnp.isfinite(settle), -nothing, 0)), taken, refused)
-        proposal, plain = propose(taken.memory, taken.stats) if depth else (taken.stats, state.plain)
-        history = state.history.at[step].set(taken.bound)
-        return taken._replace(step=step, history=history, trial=prior.posterior(proposal), proposal=proposal, plain=plain)
 
-    stats, bound = jax.eval_shape(lambda: (first := gather(start), lower_bound(prior, start, first)))
-    stats = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), stats)
+class Limits(NamedTuple):
+    """When to stop: total weight, nats still to come per unit of it, steps, and change of the statistics per unit of weight."""
+
+    total: Any
+    tol: Any
+    limit: Any
+    settle: Any
+
+
+def begin(prior, start, like: Stats, max_steps: int, depth: int) -> State:
+    """State before the first pass, whose trial is ``start``; ``like`` has the shapes of statistics."""
+    bound = jax.eval_shape(lambda stats: lower_bound(prior, start, stats), like)
+    stats = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like)
     low, high = jnp.full((), -jnp.inf, bound.dtype), jnp.full((), jnp.inf, bound.dtype)
     history = jnp.full(max_steps + 1, jnp.nan, low.dtype)
     running, yes = jnp.asarray(int(Outcome.RUNNING)), jnp.ones((), bool)
-    state = _State(start, stats, low, high, jnp.asarray(-1), running, history, empty(stats, depth), start, stats, yes)
-    state = jax.lax.while_loop(lambda s: s.outcome == Outcome.RUNNING, body, state)
+    return State(start, stats, low, high, jnp.asarray(-1), running, history, empty(stats, depth), start, stats, yes)
+
+
+def judged(prior, state: State, stats: Stats, limits: Limits, depth: int, dtype) -> State:
+    """Judge the trial by its statistics, then make the next one."""
+    bound = lower_bound(prior, state.trial, stats)
+    gain, step = bound - state.bound, state.step + 1
+    memory = _choose(step == 0, empty(stats, depth), remember(state.memory, state.proposal, stats)) if depth else state.memory
+    nothing = rounding(bound, dtype)
+    done = (step > 0) & ((gain <= nothing) | (remaining_gain(gain, state.gain, memory) <= limits.tol * limits.total))
+    done = done & (residual_norm(memory) <= limits.settle * limits.total) if depth else done
+    outcome = judge(bound, gain, done, step >= limits.limit, dtype)
+    taken = state._replace(posterior=state.trial, stats=stats, bound=bound, gain=gain, outcome=outcome, memory=memory)
+    if depth:
+        spent = jnp.where(step >= limits.limit, Outcome.MAX_STEPS, Outcome.RUNNING)
+        refused = state._replace(outcome=spent, memory=refuse(state.memory))
+        taken = _choose(state.plain | (gain >= jnp.where(jnp.isfinite(limits.settle), -nothing, 0)), taken, refused)
+    proposal, plain = propose(taken.memory, taken.stats) if depth else (taken.stats, state.plain)
+    history = state.history.at[step].set(taken.bound)
+    return taken._replace(step=step, history=history, trial=prior.posterior(proposal), proposal=proposal, plain=plain)
+
+
+def finish(state: State) -> Result:
+    """What a fit returns."""
     return Result(state.posterior, state.stats, state.bound, state.history, state.step, state.outcome)
 
 

@@ -15,6 +15,7 @@ from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.loop import Outcome, Result, run
 from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.threads import pays, run_in_threads
 
 SETTLED = 1e-12
 """Change of the statistics, per row and in units of the data's spread, below which a polished fit stops."""
@@ -87,18 +88,9 @@ def advance(
     settle: float = np.inf,
 ) -> Fit:
     """Run the loop for at most ``limit`` steps; ``before`` is the history that led to ``start``; ``settle`` as in `run`."""
-    result = run(
-        prior,
-        start,
-        problem.x,
-        problem.weight,
-        settings.tol,
-        limit,
-        settle,
-        max_steps=settings.max_steps,
-        chunk_size=settings.chunk_size,
-        depth=settings.depth,
-    )
+    options = {"max_steps": settings.max_steps, "chunk_size": settings.chunk_size, "depth": settings.depth}
+    loop = run_in_threads if pays(start, problem.x) else run
+    result = loop(prior, start, problem.x, problem.weight, settings.tol, limit, settle, **options)
     new = np.asarray(result.history)[: int(result.n_steps) + 1]
     return Fit(prior, result, new if before is None else np.concatenate([before[:-1], new]))
 
