@@ -26,6 +26,10 @@ WORTH = 2**22
 """Numbers held in a pass (rows x features, scores and responsibilities) from which threads gain more than they cost."""
 
 
+WIDEST = 512
+"""Numbers held for a row up to which a chunk stays in a core's cache; products of wider ones are large enough for XLA to divide them well."""
+
+
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -34,7 +38,7 @@ def cores() -> int:
 def pays(start: Mixture, x) -> bool:
     """Whether threads make a fit of rows (N, D) faster."""
     width = row_width(start.structure, start.tied, x.shape[1], start.n_components)
-    enough = len(x) * width >= WORTH and len(x) % PARTS == 0 and cores() > 1
+    enough = width <= WIDEST and len(x) * width >= WORTH and len(x) % PARTS == 0 and cores() > 1
     return enough and jax.default_backend() == "cpu" and not elsewhere() and _same_settings()
 
 
