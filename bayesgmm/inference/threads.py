@@ -27,7 +27,7 @@ WORTH = 2**22
 
 
 WIDEST = 512
-"""Numbers held for a row up to which a chunk stays in a core's cache; products of wider ones are large enough for XLA to divide them well."""
+"""Numbers held for a row up to which a chunk stays in a core's cache; products of wider rows are large enough for XLA to divide well."""
 
 
 def cores() -> int:
