@@ -5,7 +5,7 @@
 iterations: seconds of one iteration, from fits of 2 and 14 (scikit-learn: 5) iterations of all libraries from the same parameters, so
 that start-up and compiling drop out; medians and ranges over interleaved rounds, and what share of the time XLA needs for the two matrix
 products alone.
-precise: seconds of a pass in the form used where rows lie too far out for matrix products, and the digits that those would lose.
+precise: seconds of a pass in the form used where rows lie too far out for matrix products, beside those in the usual form.
 growth: fitted exponents of our iteration in rows, columns and components. converged: whole fits from the same labels to a log-likelihood
 within 1e-6 of the best. memory: what a whole fit adds to a fresh process that holds the data. start: fresh processes, import and
 first fit of Old Faithful. sweep: 1 to 15 components, four structures, 10 starts, on 1,000 x 5.

@@ -177,12 +177,16 @@ SOURCE = _source()
 """Of the source as imported: later it may be another."""
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @functools.cache
 def _environment() -> bytes:
     """Digest of what programs depend on beside their arguments: the library's source, versions, the processor."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = [metadata.version(name) for name in ("jax", "jaxlib", "numpy")]
-    told = SOURCE, versions, platform.system(), platform.machine(), _abilities(), cores, os.environ.get("XLA_FLAGS")
+    told = SOURCE, versions, platform.system(), platform.machine(), _abilities(), cores(), os.environ.get("XLA_FLAGS")
     return hashlib.sha256(repr(told).encode()).digest()
 
 

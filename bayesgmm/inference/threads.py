@@ -6,7 +6,6 @@ make the next trial. XLA's own threads divide every single operation instead, wh
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
@@ -15,24 +14,19 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
+from bayesgmm.inference.cache import cores
 from bayesgmm.inference.compiling import elsewhere, jit, settings
 from bayesgmm.inference.kernel import collect, row_width, shared_spread
 from bayesgmm.inference.loop import Limits, Outcome, Result, State, begin, finish, judged
 
 PARTS = 8
-"""Parts of the rows, whatever the number of cores, so that sums are rounded in the same way on every machine; at most as many threads."""
+"""Parts of the rows, however many cores there are beyond one, so that sums are rounded alike; at most as many threads."""
 
 WORTH = 2**22
 """Numbers held in a pass (rows x features, scores and responsibilities) from which threads gain more than they cost."""
 
-
 WIDEST = 512
 """Numbers held for a row up to which a chunk stays in a core's cache; products of wider rows are large enough for XLA to divide well."""
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pays(start: Mixture, x) -> bool:
@@ -71,7 +65,7 @@ def run_in_threads(
             state = (
                 _first(prior, start, stats, limits, max_steps=max_steps, depth=depth, dtype=str(x.dtype))
                 if state is None
-                else (_next(prior, state, stats, limits, depth=depth, dtype=str(x.dtype)))
+                else _next(prior, state, stats, limits, depth=depth, dtype=str(x.dtype))
             )
     return finish(state)
 
