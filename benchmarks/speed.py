@@ -48,7 +48,7 @@ CASES = {
 """Rows, columns, components, structure."""
 
 GROWTH = {
-    "rows": [(n, 8, 10, "full") for n in (10_000, 100_000, 1_000_000, 4_000_000)],
+    "rows": [(n, 8, 10, "full") for n in (10_000, 100_000, 1_000_000, 10_000_000)],
     "columns": [(100_000, d, 10, "full") for d in (4, 8, 16, 32, 64)],
     "components": [(100_000, 8, k, "full") for k in (5, 10, 20, 50, 100, 200)],
 }
@@ -146,8 +146,8 @@ def precise(args) -> None:
             prior = bg.Mixture(bg.FlatWeights(20), flat_components(STRUCTURES[kind], False, 1e-6))
             model = start_from(prior, x, jnp.asarray(start.labels), weight, 20)
             times = []
-            for form in (kernel.product_scores, kernel.plain_scores):
-                program = jax.jit(partial(kernel.collect, score=form)).lower(model, x, weight).compile()
+            for form in (kernel.product_form, kernel.centred_form):
+                program = jax.jit(partial(kernel.collect, form=form)).lower(model, x, weight).compile()
                 call = lambda *of: jax.block_until_ready(of[0](*of[1:]))  # noqa: E731
                 times.append(statistics.median(seconds(partial(call, program, model, x, weight)) for _ in range(5 * args.rounds)))
         print(f"| {kind} | {times[0]:.4f} | {times[1]:.4f} | {times[1] / times[0]:.1f} |", flush=True)

@@ -15,6 +15,8 @@ def draw_iterations(found: dict[str, dict], path: str) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.55 * len(labels) + 1.2), layout="constrained")
     for name, colour in COLOURS.items():
         rows = [(y, *found[label][name]) for y, label in enumerate(labels) if name in found[label]]
+        if not rows:
+            continue
         y, middle, low, high = np.array(rows).T
         axes.errorbar(middle, y, xerr=[middle - low, high - middle], fmt="o", color=colour, label=name, capsize=3)
     for y, label in enumerate(labels):

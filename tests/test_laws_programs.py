@@ -26,7 +26,7 @@ from registry import (
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import FlatGaussian
 from bayesgmm.core.pytree import replace
-from bayesgmm.core.statistics import Natural, centred_scores, product_scores
+from bayesgmm.core.statistics import Natural, centred_scores, product_form
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.inference import compiling, kernel
@@ -186,9 +186,9 @@ def test_product_form_is_the_centred_form_where_both_are_exact(structure, tied):
         if (case.structure, case.tied) == (structure, tied):
             x = jnp.asarray(blobs())
             natural = start(case.prior(), x, ONES, responsibilities()).natural()
-            product = product_scores(law, natural, law.features(x.T)).T
+            product = product_form(law, natural)(law.features(x.T)).T
             np.testing.assert_allclose(product, centred_scores(law, natural, x), rtol=1e-11, atol=1e-10)
-            np.testing.assert_allclose(kernel.scores(law, natural, x), product, rtol=1e-13, atol=1e-12)
+            np.testing.assert_allclose(kernel.scores(law, natural)(x), product, rtol=1e-13, atol=1e-12)
 
 
 @every_structure
@@ -205,8 +205,8 @@ def test_far_tight_clusters_keep_their_digits(structure, tied):
     natural = Natural(jnp.array([0.3, -0.4]), jnp.asarray(mean), jnp.asarray(precision))
     exact = np.longdouble([[0.3, -0.4]]) - extended_squares(law, x, mean, np.broadcast_to(precision, (2, *packed.shape))) / 2
     rows = jnp.asarray(x)
-    product = np.asarray(product_scores(law, natural, law.features(rows.T)).T)
-    ours = np.asarray(kernel.scores(law, natural, rows))
+    product = np.asarray(product_form(law, natural)(law.features(rows.T)).T)
+    ours = np.asarray(kernel.scores(law, natural)(rows))
     assert np.finfo(np.longdouble).eps < 1e-18
     assert np.abs(product - exact).max() > 1e-6
     assert np.abs(ours - exact).max() < 1e-8

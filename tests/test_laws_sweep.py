@@ -10,7 +10,7 @@ import pytest
 from bayesgmm.analysis.evidence import response
 from bayesgmm.core.coordinates import standardising
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.statistics import product_scores
+from bayesgmm.core.statistics import product_form
 from bayesgmm.core.structures import STRUCTURES, Full
 from bayesgmm.core.weights import Dirichlet
 from bayesgmm.inference import hierarchy
@@ -54,7 +54,7 @@ def test_a_batch_is_a_loop(batch):
     for i in (0, 7):
         stats = from_responsibilities(Full(), tied, x, jnp.asarray(starts(12)[i, :, :3]), weight)
         prior, price = hierarchy.tune(coordinates, tied, stats, Dirichlet.symmetric(3), knobs(), 0.0)[:2]
-        alone = run(prior, prior.posterior(stats), x, weight, 0.0, 7, max_steps=7, score=product_scores)
+        alone = run(prior, prior.posterior(stats), x, weight, 0.0, 7, max_steps=7, form=product_form)
         np.testing.assert_allclose(runs.bound[i], alone.lower_bound - price, rtol=1e-11)
         np.testing.assert_allclose(runs.stats.counts[i, :3], alone.stats.counts, rtol=1e-8)
 

@@ -13,7 +13,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.analysis import rows
 from bayesgmm.core.structures import STRUCTURES
-from bayesgmm.inference import compiling, kernel, restarts, threads
+from bayesgmm.inference import by_row, compiling, kmeans, parallel, restarts, threads
 from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.kernel import chunk_rows, collect, shared_spread
 from bayesgmm.inference.loop import run
@@ -107,16 +107,57 @@ def test_the_least_certain_rows_are_found_chunk_by_chunk(monkeypatch):
     weight = (rng.uniform(size=len(x)) < 0.9).astype(float)
     model = bg.GaussianMixture(n_components=2, n_init=1, random_state=0).fit(x, sample_weight=weight)
     table = model.row_table(x)
-    monkeypatch.setattr(kernel, "table_rows", lambda *shape: 150)
+    for name, value in {"LARGE": 0, "LARGEST": 128}.items():
+        monkeypatch.setattr(by_row, name, value)
     with jax.enable_x64(True):
         found = rows.pass_over(model.posterior_, model._coordinates, x, weight, 30)
     used = np.flatnonzero(weight)
     least = used[np.argsort(table.probability[used], kind="stable")[:30]]
     np.testing.assert_array_equal(found.least, least)
     for name, values in found.table._asdict().items():
-        np.testing.assert_array_equal(values, getattr(table, name)[least])
+        np.testing.assert_allclose(values, getattr(table, name)[least], rtol=1e-12)
     np.testing.assert_allclose(found.log_likelihood, weight @ model.score_samples(x), rtol=1e-12)
     assert [row[0] for row in model._doubtful] == list(least[:10])
+
+
+@pytest.mark.parametrize("n", [1, 7, 130, 900])
+@pytest.mark.parametrize("worth", [0, 2**60])
+def test_many_rows_are_answered_as_few_are(monkeypatch, n, worth):
+    """In blocks, pieces and threads, the last piece filled up; rows far out, whose blocks take the precise form, included."""
+    x = bg.load_dataset("iris").x
+    model = bg.BayesianGaussianMixture(n_components=4, n_init=1, moves=False, random_state=0).fit(x)
+    centres = bg.KMeans(3, n_init=1, random_state=0).fit(x)
+    rows = np.resize(x, (n, 4)) + np.linspace(0, 1, n)[:, None]
+    rows[n // 2] *= 1e5
+    names = "predict", "predict_proba", "score_samples", "row_table"
+    truth = [getattr(model, name)(rows) for name in names] + [centres.predict(rows)]
+    for module, name, value in ((by_row, "LARGE", 0), (by_row, "WORTH", worth), (by_row, "LARGEST", 128), (parallel, "cores", lambda: 3)):
+        monkeypatch.setattr(module, name, value)
+    found = [getattr(model, name)(rows) for name in names] + [centres.predict(rows)]
+    for ours, known in zip(found, truth, strict=True):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), ours, known)
+
+
+def test_threads_answer_in_order_and_tell_of_errors(x64):
+    """With the width of numbers that the caller has; an error, or a caller who stops, ends the work."""
+    with parallel.crew(3) as each:
+        assert list(each(lambda i: (i, bool(jax.config.jax_enable_x64)), range(40))) == [(i, True) for i in range(40)]
+        with pytest.raises(ZeroDivisionError):
+            list(each(lambda i: 1 / (i - 5), range(40)))
+        assert next(each(lambda i: i, range(40))) == 0
+
+
+def test_k_means_of_many_rows_in_threads(monkeypatch, x64):
+    """The same centres; clusters that lose their rows included."""
+    rng = np.random.default_rng(0)
+    x, weight = jnp.asarray(rng.standard_normal((800, 2)) + 4 * rng.integers(3, size=800)[:, None]), jnp.asarray(rng.uniform(0, 2, 800))
+    for centres in (x[:5], jnp.concatenate([x[:4], jnp.full((1, 2), 1e3)])):
+        truth = kmeans.lloyd(x, weight, centres)
+        monkeypatch.setattr(kmeans, "pays", lambda *given: True)
+        ours = kmeans.lloyd(x, weight, centres)
+        monkeypatch.undo()
+        np.testing.assert_allclose(ours.posterior.mean, truth.posterior.mean, rtol=1e-9)
+        np.testing.assert_allclose(ours.lower_bound, truth.lower_bound, rtol=1e-12)
 
 
 def test_a_fit_within_another_program_that_knows_all_its_arrays(x64):
@@ -226,9 +267,9 @@ def test_large_fits_use_threads_and_are_the_same(monkeypatch):
     monkeypatch.setattr(restarts, "run_in_threads", lambda *given, **named: calls.append(1) or run_in_threads(*given, **named))
     model = bg.GaussianMixture(n_components=4, n_init=1, random_state=0)
     with jax.default_matmul_precision("float32"):
-        assert not threads._same_settings()
+        assert not parallel.possible()
     for used, many, some in ((True, 2, x), (False, 1, x), (False, 2, x[:1000])):
-        monkeypatch.setattr(threads, "cores", lambda many=many: many)
+        monkeypatch.setattr(parallel, "cores", lambda many=many: many)
         monkeypatch.setattr(threads, "WORTH", 2**20)
         calls.clear()
         model.fit(some)

@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
-from bayesgmm.core.statistics import product_scores
+from bayesgmm.core.statistics import product_form
 from bayesgmm.core.weights import FlatWeights, PointWeights
 from bayesgmm.inference.cells import CHUNK, LONG, SHORT, WIDTHS, Frame, Runs, long_runs, responsibilities, short_runs
 from bayesgmm.inference.compiling import jit
@@ -137,7 +137,7 @@ def _fit_both(common: Callable, null: Mixture, k, n_near, unit, n_init: int, x, 
     _, _, _, weight, _ = shared = common(x)
     knobs = jax.tree.map(lambda a: jnp.asarray(a, float), first_knobs(x.shape[1]))
     alive = jnp.ones((FINALISTS, null.n_components))
-    stats = collect(null, x, weight, chunk_size=CHUNK, score=product_scores)
+    stats = collect(null, x, weight, chunk_size=CHUNK, form=product_form)
     start = Runs(null, null, stats, jnp.zeros(()), jnp.zeros(()), knobs, jnp.ones((), bool))
     smaller = long_runs(*shared, jax.tree.map(lambda a: a[None], start), alive[:1], 0.0, LONG)
     resp = responsibilities(jax.tree.map(lambda a: a[0], smaller.posterior), x)

@@ -46,5 +46,5 @@ def exact_icl(prior: Mixture, posterior: Mixture, x, weight):
     weight : Array, shape (N,)
     """
     structure = posterior.structure
-    labels = scores(structure, posterior.natural(), x).argmax(1)
+    labels = scores(structure, posterior.natural())(x).argmax(1)
     return log_joint(prior, labels, x, weight)

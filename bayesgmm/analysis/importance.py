@@ -15,13 +15,13 @@ from bayesgmm.analysis.relabelling import MOST, log_share, pair_densities
 from bayesgmm.analysis.unconstrained import Chart, chart_of, outward
 from bayesgmm.analysis.weight_charts import at_mean_concentration
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.statistics import centred_scores, product_scores
+from bayesgmm.core.statistics import centred_scores, product_form
 from bayesgmm.core.weights import Dirichlet
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import CHUNK_ENTRIES, LOSS, accumulate
+from bayesgmm.inference.kernel import LOSS, accumulate
 
-BATCH = 64
-"""Draws evaluated together."""
+BATCH, ENTRIES = 64, 2**19
+"""Draws evaluated together, and scores held at a time."""
 
 TRUSTED = 0.7
 """k-hat up to which the estimate is trusted (Vehtari et al. 2024, sec. 3)."""
@@ -126,11 +126,16 @@ def summarise(log_weights: np.ndarray) -> Importance:
 
 def score_form(posteriors: list[Mixture], x):
     """The form of the scores that keeps enough digits near the fits: products of features, or differences to each mean."""
-    return _products if max(float(_reach(q, x)) for q in posteriors) <= LOSS[x.dtype.itemsize] else centred_scores
+    return _products if max(float(_reach(q, x)) for q in posteriors) <= LOSS[x.dtype.itemsize] else _differences
 
 
-def _products(structure, natural, x):
-    return product_scores(structure, natural, structure.features(x.T)).T
+def _products(structure, natural):
+    known = product_form(structure, natural)
+    return lambda x: known(structure.features(x.T)).T
+
+
+def _differences(structure, natural):
+    return lambda x: centred_scores(structure, natural, x)
 
 
 @jit
@@ -141,26 +146,25 @@ def _reach(posterior: Mixture, x):
     return (x**2).sum(1).max() * precision * (x.shape[1] if structure.rank == 0 else 1)
 
 
-def _log_likelihood(point: Mixture, x, weight, score, chunk: int):
+def _log_likelihood(point: Mixture, x, weight, form, chunk: int):
     """Log likelihood of the rows, labels summed out."""
-    structure, natural = point.structure, point.natural()
+    scores = form(point.structure, point.natural())
 
     def one(rows, weights):
-        values = score(structure, natural, rows)
-        return weights @ logsumexp(values, axis=1)
+        return weights @ logsumexp(scores(rows), axis=1)
 
     return accumulate(one, x, weight, chunk)
 
 
-@jit(static_argnames=("score",))
-def log_ratios(prior: Mixture, proposal: Proposal, x, weight, law, z, score):
+@jit(static_argnames=("form",))
+def log_ratios(prior: Mixture, proposal: Proposal, x, weight, law, z, form):
     """Log of integrand over proposal (S,) at draws, and their densities (S, M, K, K) in the places of each fit's components."""
-    chunk = max(CHUNK_ENTRIES // (BATCH * prior.n_components), 128)
+    chunk = max(ENTRIES // (BATCH * prior.n_components), 128)
 
     def one(args):
         own, place = args
         point, _ = outward(jax.tree.map(lambda part: part[own], proposal.chart), place)
-        joint = _log_likelihood(point, x, weight, score, chunk) + prior.log_density(point)
+        joint = _log_likelihood(point, x, weight, form, chunk) + prior.log_density(point)
         pairs = jax.vmap(lambda fit: pair_densities(fit, point))(proposal.chart.posterior)
         return joint - proposal.log_density(point), pairs
 
@@ -181,14 +185,14 @@ def own_labelling(prior: Mixture, posterior: Mixture, x, weight, n_draws: int, s
     return summarise(logs)
 
 
-@jit(static_argnames=("score",))
-def _own_log_ratios(prior: Mixture, chart: Chart, root, dof, z, x, weight, score):
+@jit(static_argnames=("form",))
+def _own_log_ratios(prior: Mixture, chart: Chart, root, dof, z, x, weight, form):
     """Log of integrand over proposal (S,) at coordinates (S, P)."""
-    chunk = max(CHUNK_ENTRIES // (BATCH * prior.n_components), 128)
+    chunk = max(ENTRIES // (BATCH * prior.n_components), 128)
 
     def one(place):
         point, volume = outward(chart, place)
         density = chart.weights.log_prior(prior.weights, point.weights.expected_log()) + prior.components.log_density(point.components)
-        return _log_likelihood(point, x, weight, score, chunk) + density + volume - student(place, root, dof)
+        return _log_likelihood(point, x, weight, form, chunk) + density + volume - student(place, root, dof)
 
     return jax.lax.map(one, z, batch_size=BATCH)

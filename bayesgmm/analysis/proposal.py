@@ -21,7 +21,7 @@ from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import centred_scores
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import accumulate, collect, from_labels, plain_scores, soft
+from bayesgmm.inference.kernel import accumulate, centred_form, collect, from_labels, soft
 from bayesgmm.inference.loop import lower_bound
 
 FLOOR = 0.02
@@ -113,7 +113,7 @@ def surroundings(prior: Mixture, chart: Chart, x, weight):
         return spread.T @ spread
 
     hidden = accumulate(one, x, weight, max(ENTRIES // (size * k), 8))
-    return lower_bound(prior, posterior, collect(posterior, x, weight, score=plain_scores)), hidden
+    return lower_bound(prior, posterior, collect(posterior, x, weight, form=centred_form)), hidden
 
 
 @jit

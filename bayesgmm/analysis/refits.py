@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesgmm.analysis.bootstrap import draw
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.statistics import product_scores
+from bayesgmm.core.statistics import product_form
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.cells import CHUNK, usable
 from bayesgmm.inference.compiling import jit
@@ -67,7 +67,7 @@ def _left_out(prior: Mixture, start: Mixture, x, weight, sets):
 
 
 def _fitted(prior: Mixture, start: Mixture, x, weight):
-    result = run(prior, start, x, weight, TOLERANCE, MOST_STEPS, max_steps=MOST_STEPS, depth=DEPTH, score=product_scores, chunk_size=CHUNK)
+    result = run(prior, start, x, weight, TOLERANCE, MOST_STEPS, max_steps=MOST_STEPS, depth=DEPTH, form=product_form, chunk_size=CHUNK)
     fine = usable(prior.components, result.posterior, result.stats) & jnp.isfinite(result.lower_bound)
     return result.posterior, fine
 

@@ -177,10 +177,10 @@ def _inner(posterior: Mixture):
 @jit(static_argnames=("chunk_size",))
 def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
     """Symmetric matrix (C, C) of the linear response, C coefficients in the order (component; constant, columns, products)."""
-    structure, natural, k = posterior.structure, posterior.natural(), posterior.n_components
+    resp_of, k = responsibilities(posterior.structure, posterior.natural()), posterior.n_components
 
     def one(rows, weights):
-        resp = responsibilities(structure, natural, rows)
+        resp = resp_of(rows)
         return _information(features(posterior, rows), resp, weights)
 
     information = jnp.asarray(accumulate(one, x, weight, chunk_size))
@@ -210,12 +210,12 @@ def _unscaled(scale, tied: bool, columns, k: int):
 @jit
 def _hidden(posterior: Mixture, scale, vectors, x, weight):
     """What the labels hide, I less `response_matrix`, times vectors (C, R), without forming a matrix of C x C."""
-    structure, natural, k = posterior.structure, posterior.natural(), posterior.n_components
+    resp_of, k = responsibilities(posterior.structure, posterior.natural()), posterior.n_components
     columns = _unscaled(scale, posterior.tied, vectors, k)
     shaped = columns.reshape(k, -1, columns.shape[1])
 
     def one(rows, weights):
-        resp = responsibilities(structure, natural, rows)
+        resp = resp_of(rows)
         own = jnp.broadcast_to(features(posterior, rows), (len(rows), k, shaped.shape[1]))
         moved = jnp.einsum("nkq,kqr->nkr", own, shaped)
         away = resp[:, :, None] * (moved - jnp.einsum("nk,nkr->nr", resp, moved)[:, None]) * weights[:, None, None]

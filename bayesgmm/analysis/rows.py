@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.inference import kernel
+from bayesgmm.inference.by_row import RowFunction
 from bayesgmm.inference.compiling import jit
 
 
@@ -45,56 +46,67 @@ def rows_inward(coordinates: Coordinates, x):
     return coordinates.inward(x)
 
 
-def _scores(inner: Mixture, coordinates: Coordinates, x):
-    """Scores (N, K) of rows in the user's units under a mixture in inner coordinates."""
-    y = coordinates.inward(x)
-    return kernel.scores(inner.structure, inner.natural(), y)
+def _of_scores(inner: Mixture, coordinates: Coordinates, finish: Callable):
+    """A function of rows (M, D) in the user's units: ``finish`` of their scores (K, M) under a mixture in inner coordinates."""
+    answer = kernel.from_scores(inner.structure, inner.natural(), finish)
+    return lambda x: answer(coordinates.inward(x))
 
 
-@jit(brief=True)
-def _responsibilities(inner, coordinates, x):
-    return kernel.soft(_scores(inner, coordinates, x))[1]
+@RowFunction
+def _responsibilities(inner, coordinates):
+    return _of_scores(inner, coordinates, lambda scores: kernel.soft(scores, 0)[1].T)
 
 
-@jit(brief=True)
-def _labels(inner, coordinates, x):
-    return _scores(inner, coordinates, x).argmax(1)
+@RowFunction
+def _labels(inner, coordinates):
+    return _of_scores(inner, coordinates, lambda scores: scores.argmax(0))
 
 
-@jit(brief=True)
-def _log_plug_in(inner, coordinates, x):
-    return logsumexp(_scores(plug_in(inner), coordinates, x), axis=1) - coordinates.log_det
+def _densities(inner, coordinates):
+    return _of_scores(plug_in(inner), coordinates, lambda scores: logsumexp(scores, axis=0) - coordinates.log_det)
 
 
-@jit(brief=True)
-def _predictive(inner, prior, coordinates, x):
-    return inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
+_log_plug_in = RowFunction(_densities)
 
 
-@jit(brief=True)
-def _table(inner, coordinates, x):
+@RowFunction
+def _predictive(inner, prior, coordinates):
+    return lambda x: inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
+
+
+@RowFunction
+def _table(inner, coordinates):
     """Places of the two most probable components of each row, their probabilities, and its log density at the point estimates, (N, 5)."""
-    values = _scores(inner, coordinates, x).T
-    norm, resp = kernel.soft(values, 0)
-    best = values.argmax(0)
-    others = jnp.where(jnp.arange(len(resp))[:, None] == best, -1, resp)
-    second = jnp.where(len(resp) > 1, others.argmax(0), 0)
-    if not isinstance(inner.components, Gaussian):  # otherwise the point estimates are the fit
-        norm = logsumexp(_scores(plug_in(inner), coordinates, x), axis=1)
-    columns = best, second, resp.max(0), jnp.maximum(others.max(0), 0), norm - coordinates.log_det
-    return jnp.stack([column.astype(resp.dtype) for column in columns], 1)
+    known = isinstance(inner.components, Gaussian)  # the point estimates are the fit
+
+    def columns(scores):
+        norm, resp = kernel.soft(scores, 0)
+        best = scores.argmax(0)
+        others = jnp.where(jnp.arange(len(resp))[:, None] == best, -1, resp)
+        second = jnp.where(len(resp) > 1, others.argmax(0), 0)
+        found = best, second, resp.max(0), jnp.maximum(others.max(0), 0), norm - coordinates.log_det
+        return jnp.stack([column.astype(resp.dtype) for column in found], 1)
+
+    table = _of_scores(inner, coordinates, columns)
+    if known:
+        return table
+    density = _densities(inner, coordinates)
+    return lambda x: table(x).at[:, 4].set(density(x))
 
 
-def _over(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others) -> np.ndarray:
-    """Apply a row function in chunks; ``others`` are further mixtures in the user's units."""
-    function, rows = _by_row(function, posterior, coordinates, x, *others)
-    return kernel.map_rows(function, x, rows)
+def _width(posterior: Mixture, x: np.ndarray) -> int:
+    """Numbers held for a row of ``x``."""
+    return kernel.row_width(posterior.structure, False, x.shape[1], posterior.n_components)
 
 
-def _by_row(function, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others):
-    """The function with the mixtures filled in, and rows a chunk."""
-    inner = [law_inward(coordinates, m) for m in (posterior, *others)]
-    return partial(function, *inner, coordinates), kernel.table_rows(posterior.structure, x.shape[1], posterior.n_components)
+def _over(function: RowFunction, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others: Mixture) -> np.ndarray:
+    """Answers for all rows; ``others`` are further mixtures in the user's units."""
+    return function(_given(posterior, coordinates, *others), x, _width(posterior, x))
+
+
+def _given(posterior: Mixture, coordinates: Coordinates, *others: Mixture) -> tuple:
+    """Mixtures in inner coordinates, and these."""
+    return *(law_inward(coordinates, m) for m in (posterior, *others)), coordinates
 
 
 def responsibilities(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> np.ndarray:
@@ -150,8 +162,7 @@ class Pass(NamedTuple):
 def pass_over(posterior: Mixture, coordinates: Coordinates, x: np.ndarray, weight: np.ndarray, n_least: int) -> Pass:
     """Labels, sums, and the ``n_least`` least certain rows, of rows (N, D) with weights (N,)."""
     label, sums, least, table = np.empty(len(x), np.int64), np.zeros(2), np.empty(0, int), np.empty((0, 5))
-    function, rows = _by_row(_table, posterior, coordinates, x)
-    for places, found in kernel.by_chunks(function, x, rows):
+    for places, found in _table.pieces(_given(posterior, coordinates), x, _width(posterior, x)):
         probability, density = found[:, 2], found[:, 4]
         label[places] = found[:, 0]
         sums += weight[places] @ np.log(probability), weight[places] @ density

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -56,23 +57,28 @@ class Natural(NamedTuple):
     precision: jax.Array
 
 
-def product_scores(structure: Structure, natural: Natural, features: jax.Array) -> jax.Array:
-    """Scores (K, N) as one matrix product on features (F, N) of rows.
+def product_form(structure: Structure, natural: Natural) -> Callable[[jax.Array], jax.Array]:
+    """Scores (K, N) as one matrix product on features (F, N) of rows; what does not depend on the rows is computed once, here.
 
     Where there is one precision only the first-order features, 1 and x, are used: ``x^T precision x`` is then one number a row.
     """
     linear = structure.multiply(natural.precision, natural.mean)
     constant = natural.level - (linear * natural.mean).sum(-1) / 2
-    known = jnp.concatenate([constant[:, None], linear], 1)
-    if len(natural.precision) == 1:
-        first = features[: known.shape[1]]
-        x = first[1:].T
-        return known @ first - (structure.multiply(natural.precision[0], x) * x).sum(-1) / 2
-    return jnp.concatenate([known, structure.coefficients(natural.precision) / -2], 1) @ features
+    first = jnp.concatenate([constant[:, None], linear], 1)
+    if len(natural.precision) > 1:
+        known = jnp.concatenate([first, structure.coefficients(natural.precision) / -2], 1)
+        return lambda features: known @ features
+
+    def shared(features: jax.Array) -> jax.Array:
+        features = features[: first.shape[1]]
+        x = features[1:].T
+        return first @ features - (structure.multiply(natural.precision[0], x) * x).sum(-1) / 2
+
+    return shared
 
 
 def centred_scores(structure: Structure, natural: Natural, x: jax.Array) -> jax.Array:
-    """Scores (N, K) from differences to each mean: slower than `product_scores`, no cancellation far from the origin."""
+    """Scores (N, K) from differences to each mean: slower than `product_form`, no cancellation far from the origin."""
     precision = jnp.broadcast_to(natural.precision, (len(natural.level), *natural.precision.shape[1:]))
 
     def one(args):

@@ -11,13 +11,10 @@ import numpy as np
 from bayesgmm import storage
 from bayesgmm.estimators.base import Estimator, in_float64
 from bayesgmm.estimators.training import read_rows, read_training
-from bayesgmm.inference.kernel import map_rows
 from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
 from bayesgmm.inference.problem import column_moments, held_rows, sampled
 from bayesgmm.inference.restarts import split_keys
 from bayesgmm.validation import check_array, check_number, check_option, check_seed, check_weights
-
-CHUNK = 65_536
 
 
 class KMeans(Estimator):
@@ -113,13 +110,8 @@ class KMeans(Estimator):
     def _nearest(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         centre = self.cluster_centers_.mean(0)
         centroids = Centroids(jnp.asarray(self.cluster_centers_ - centre), jnp.ones(len(self.cluster_centers_), bool))
-
-        def both(rows):
-            label, squares = nearest_centre(jnp.asarray(rows - centre), centroids)
-            return np.stack([np.asarray(label, float), np.asarray(squares)], 1)
-
-        table = map_rows(both, values, CHUNK)
-        return table[:, 0].astype(np.int64), table[:, 1]
+        label, squares = nearest_centre(values, centroids, centre)
+        return label.astype(np.int64), squares
 
     @in_float64
     def predict(self, X: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import FlatGaussian
-from bayesgmm.core.statistics import Stats, product_scores
+from bayesgmm.core.statistics import Stats, product_form
 from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.inference import kernel
 from bayesgmm.inference.accelerate import DEPTH
@@ -166,7 +166,7 @@ def short_runs(tied: bool, coordinates, x, weight, law, resp, alive, knobs: Knob
         prior, price = Mixture(weights, law), jnp.zeros(())
         if law is None:
             prior, price = tune(coordinates, tied, stats, weights, knobs, 0.0)[:2]
-        result = run(prior, prior.posterior(stats), x, weight, 0.0, limit, max_steps=LONG, score=product_scores, chunk_size=CHUNK)
+        result = run(prior, prior.posterior(stats), x, weight, 0.0, limit, max_steps=LONG, form=product_form, chunk_size=CHUNK)
         return _finished(law, prior, price, knobs, result)
 
     return jax.vmap(one)(resp)
@@ -194,7 +194,7 @@ def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, 
 
     def one(prior, price, knobs, stats):
         start = prior.posterior(stats)
-        result = run(prior, start, x, weight, tol, limit, max_steps=LONG, depth=DEPTH, score=product_scores, chunk_size=CHUNK)
+        result = run(prior, start, x, weight, tol, limit, max_steps=LONG, depth=DEPTH, form=product_form, chunk_size=CHUNK)
         return _finished(law, prior, price, knobs, result)
 
     return jax.vmap(one)(priors, prices, knobs, runs.stats)
@@ -203,7 +203,7 @@ def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, 
 @jit(brief=True)
 def responsibilities(posterior: Mixture, x):
     """Responsibilities (N, P) of rows."""
-    return kernel.responsibilities(posterior.structure, posterior.natural(), x)
+    return kernel.responsibilities(posterior.structure, posterior.natural())(x)
 
 
 def padded_widths(problem: Problem, most: int) -> tuple[int, ...]:

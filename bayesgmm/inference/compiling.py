@@ -168,6 +168,11 @@ def _kinds(leaves: list) -> tuple | None:
     return tuple(kinds)
 
 
+def traced(*values: Any) -> bool:
+    """Whether arrays in these trees are known to a program that is being made only."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+
+
 def elsewhere() -> bool:
     """Whether the user has asked JAX for another device, a mesh of them, or for operations one at a time."""
     return any(getattr(jax.config, name) for name in SPECIAL) or not jax.sharding.get_abstract_mesh().empty

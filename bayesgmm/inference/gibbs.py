@@ -102,7 +102,7 @@ def _sweep(prior: Mixture, x, state: _State, key) -> tuple[_State, tuple]:
     else:
         log_weights = _dirichlet_weights(prior.weights, counts, weight_key)
     natural = components.natural()
-    values = scores(structure, natural._replace(level=natural.level + log_weights), x)
+    values = scores(structure, natural._replace(level=natural.level + log_weights))(x)
     labels = jax.random.categorical(label_key, values, axis=1)
     stats = from_labels(structure, prior.tied, x, labels, prior.n_components, jnp.ones(len(x), x.dtype))
     return _State(stats, labels, concentration), (log_weights, components.mean, components.covariance, logsumexp(values, axis=1).sum())

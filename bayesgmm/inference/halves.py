@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from bayesgmm.inference.compiling import elsewhere, settings
+from bayesgmm.inference.compiling import traced
+from bayesgmm.inference.parallel import crew, possible
 
 
 def in_halves(function: Callable[..., Any], *batch: Any) -> Any:
@@ -30,18 +29,13 @@ def in_halves(function: Callable[..., Any], *batch: Any) -> Any:
     """
     leaves = jax.tree.leaves(batch)
     half, odd = divmod(len(leaves[0]), 2)
-    if odd or elsewhere() or any(isinstance(leaf, Tracer) for leaf in leaves):
+    if odd or traced(batch) or not possible():
         return function(*batch)
-    wide, mine = bool(jax.config.read("jax_enable_x64")), settings()
-
-    def work(places: slice):
-        with jax.enable_x64(wide):
-            if settings() == mine and not elsewhere():  # nothing was changed for the caller's thread alone
-                return jax.tree.map(np.asarray, function(*jax.tree.map(lambda a: a[places], batch)))
-
     batch = jax.tree.map(lambda a: a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else np.asarray(a), batch)
-    with ThreadPoolExecutor(1) as other:
-        later = other.submit(work, slice(half, None))
-        first, second = work(slice(half)), later.result()
-    second = work(slice(half, None)) if second is None else second
-    return jax.tree.map(lambda *both: np.concatenate(both), first, second)
+
+    def work(places: slice) -> Any:
+        return jax.tree.map(np.asarray, function(*jax.tree.map(lambda a: a[places], batch)))
+
+    with crew(2) as each:
+        found = each(work, (slice(half), slice(half, None)))
+        return jax.tree.map(lambda *both: np.concatenate(both), *found)

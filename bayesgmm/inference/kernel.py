@@ -10,23 +10,24 @@ centred differences instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.statistics import Natural, Stats, centred_scores, product_scores
+from bayesgmm.core.statistics import Natural, Stats, centred_scores, product_form
 from bayesgmm.core.structures import with_constant
 
 CHUNK = 512
 """Rows a chunk: measured. Its arrays stay in a core's own cache, and its operations are too small for XLA to divide among cores, which
 is done for whole parts of the rows instead (`bayesgmm.inference.threads`)."""
 
-MOST_ENTRIES, CHUNK_ENTRIES = 2**22, 2**19
-"""Most numbers held per chunk of a pass, and of a table of rows, whose chunks are calls of a program each."""
+MOST_ENTRIES = 2**20
+"""Most numbers held per chunk."""
 
 LOSS = {4: 1e3, 8: 1e6}
 """Largest ``|x|^2 trace(precision)`` for the product form, by item size: an error of about 1e-9 in float64, 1e-3 in float32."""
@@ -53,46 +54,54 @@ def row_width(structure, tied: bool, n_features: int, n_components: int) -> int:
 
 def chunk_rows(structure, tied: bool, n_features: int, n_components: int) -> int:
     """Rows a chunk of a pass; a power of two."""
-    most = MOST_ENTRIES / row_width(structure, tied, n_features, n_components)
-    return int(np.clip(2 ** int(np.log2(max(most, 1))), 64, CHUNK))
+    return block_rows(row_width(structure, tied, n_features, n_components))
 
 
-def table_rows(structure, n_features: int, n_components: int) -> int:
-    """Rows a chunk of what is asked of all rows; a power of two."""
-    return int(np.clip(2 ** int(np.log2(CHUNK_ENTRIES / row_width(structure, False, n_features, n_components))), 64, 8192))
+def block_rows(width: int) -> int:
+    """Rows worked on at a time where each holds so many numbers; a power of two."""
+    return int(np.clip(2 ** int(np.log2(max(MOST_ENTRIES / width, 1))), 64, CHUNK))
 
 
-def _safe(structure, natural: Natural, x):
-    """Whether no row (N, D) is so far out that the product form would lose digits."""
-    widest = structure.inner(natural.precision, structure.identity(x.shape[1]).astype(x.dtype)).max()
-    if structure.rank == 0:
-        widest = widest * x.shape[1]
-    return (x**2).sum(1).max() * widest <= LOSS[x.dtype.itemsize]
+def centred_form(structure, natural: Natural) -> Callable:
+    """Scores (K, N) of features, from differences to each mean, which loses no digits."""
+    d = natural.mean.shape[1]
+    return lambda features: centred_scores(structure, natural, features[1 : d + 1].T).T
 
 
-def plain_scores(structure, natural: Natural, features):
-    """Scores (K, N) in the centred form, which loses no digits."""
-    return centred_scores(structure, natural, features[1 : natural.mean.shape[1] + 1].T).T
+def by_form(structure, natural: Natural, form: Callable | None = None) -> Callable[[Any, Callable], Any]:
+    """A function that answers, for rows (N, D) and ``finish``, ``finish(scores of features)`` in the form to use.
 
-
-def by_form(structure, natural: Natural, x, finish: Callable, score: Callable | None = None):
-    """``finish(form)`` for the form of the scores to use: ``score``, or the product form or, where that loses digits, the centred one.
-
+    That is ``form`` or, without it, the product form where no row is so far out that it would lose digits, or else the centred one.
     Whatever is to be done with the scores belongs into ``finish``: to hand them out of the choice costs as much as to compute them.
     """
-    if score is not None:
-        return finish(score)
-    return jax.lax.cond(_safe(structure, natural, x), lambda: finish(product_scores), lambda: finish(plain_scores))
+    if form is not None:
+        known = form(structure, natural)
+        return lambda x, finish: finish(known)
+    product, centred = product_form(structure, natural), centred_form(structure, natural)
+    d, size = natural.mean.shape[1], natural.mean.dtype.itemsize
+    widest = structure.inner(natural.precision, structure.identity(d).astype(natural.mean.dtype)).max() * (d if structure.rank == 0 else 1)
+
+    def choose(x, finish: Callable):
+        safe = (x**2).sum(1).max() * widest <= LOSS[size]
+        return jax.lax.cond(safe, lambda: finish(product), lambda: finish(centred))
+
+    return choose
 
 
-def scores(structure, natural: Natural, x):
-    """Scores (N, K) of rows (N, D), in the form that `by_form` chooses."""
-    return by_form(structure, natural, x, lambda form: form(structure, natural, structure.features(x.T)).T)
+def from_scores(structure, natural: Natural, finish: Callable) -> Callable:
+    """A function of rows (N, D): ``finish`` of their scores (K, N), in the form that `by_form` chooses."""
+    choose = by_form(structure, natural)
+    return lambda x: choose(x, lambda form: finish(form(structure.features(x.T))))
 
 
-def responsibilities(structure, natural: Natural, x):
-    """Responsibilities (N, K) of rows (N, D)."""
-    return soft(scores(structure, natural, x))[1]
+def scores(structure, natural: Natural) -> Callable:
+    """A function of rows (N, D) that answers their scores (N, K)."""
+    return from_scores(structure, natural, lambda values: values.T)
+
+
+def responsibilities(structure, natural: Natural) -> Callable:
+    """A function of rows (N, D) that answers their responsibilities (N, K)."""
+    return from_scores(structure, natural, lambda values: soft(values, 0)[1].T)
 
 
 def _packed(structure, sums, d: int, log_norm, spread) -> Stats:
@@ -122,32 +131,45 @@ def collect(
     weight,
     assign: Callable = soft,
     chunk_size: int | None = None,
-    score: Callable | None = None,
+    form: Callable | None = None,
     spread=None,
     axis: str | None = None,
 ) -> Stats:
     """E-step and statistics in one pass over rows (N, D) with weights (N,); sums are kept in the posterior's precision.
 
-    ``score`` is None, where each chunk has the form it needs, or `product_scores` for a search, which needs fewer digits: under ``vmap``
+    ``form`` is None, where each chunk has the form it needs, or `product_form` for a search, which needs fewer digits: under ``vmap``
     None would compute both forms. ``spread``, of a tied model, is what `shared_spread` answers, for callers that make many passes.
     Where each of several devices holds some of the rows, ``axis`` names the axis of devices over which sums are taken.
     """
-    structure, d = posterior.structure, x.shape[1]
-    size = chunk_size or chunk_rows(structure, posterior.tied, d, posterior.n_components)
     if spread is None:
-        spread = shared_spread(posterior, x, weight, size, axis)
-    features = structure.features if spread is None else with_constant
-    natural = posterior.natural()
-    kept = natural.level.dtype
-    natural = jax.tree.map(lambda a: a.astype(x.dtype), natural)
+        spread = shared_spread(posterior, x, weight, chunk_size, axis)
+    return collect_under(posterior.structure, posterior.natural(), x, weight, assign, chunk_size, form, spread, axis)
 
-    def summed(rows, weights, form):
+
+def collect_under(
+    structure,
+    natural: Natural,
+    x,
+    weight,
+    assign: Callable = soft,
+    chunk_size: int | None = None,
+    form: Callable | None = None,
+    spread=None,
+    axis: str | None = None,
+) -> Stats:
+    """`collect`, given the natural parameters and, of a tied model, the ``spread``."""
+    d, kept = x.shape[1], natural.level.dtype
+    size = chunk_size or chunk_rows(structure, spread is not None, d, len(natural.level))
+    features = structure.features if spread is None else with_constant
+    choose = by_form(structure, jax.tree.map(lambda a: a.astype(x.dtype), natural), form)
+
+    def summed(rows, weights, scores):
         found = features(rows.T)
-        norm, resp = assign(form(structure, natural, found), 0)
+        norm, resp = assign(scores(found), 0)
         return (weights @ norm).astype(kept), (found @ (resp * weights).T).astype(kept)
 
     def one(rows, weights):
-        return by_form(structure, natural, rows, partial(summed, rows, weights), score)
+        return choose(rows, partial(summed, rows, weights))
 
     log_norm, sums = over_devices(accumulate(one, x, weight, size), axis)
     return _packed(structure, sums, d, log_norm, spread)
@@ -195,17 +217,3 @@ def _given(structure, tied, x, assigned, weight, to_resp, n_components, chunk_si
 
     shared = _spread(structure, x, weight, size, x.dtype) if tied else None
     return _packed(structure, accumulate(one, x, (weight, assigned), size), d, jnp.zeros((), x.dtype), shared)
-
-
-def by_chunks(function: Callable, rows: np.ndarray, chunk_size: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Places, and what a compiled ``function`` answers for the rows there; odd chunks are padded, so that few shapes compile."""
-    for start in range(0, len(rows), chunk_size):
-        part = rows[start : start + chunk_size]
-        padded = 1 << max(len(part) - 1, 7).bit_length()
-        filled = np.concatenate([part, np.repeat(part[-1:], padded - len(part), 0)]) if padded > len(part) else part
-        yield slice(start, start + len(part)), np.asarray(function(filled))[: len(part)]
-
-
-def map_rows(function: Callable, rows: np.ndarray, chunk_size: int) -> np.ndarray:
-    """What a compiled ``function`` answers for all rows, a chunk at a time."""
-    return np.concatenate([found for _, found in by_chunks(function, rows, chunk_size)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +12,11 @@ from bayesgmm.core.linalg import NEVER
 from bayesgmm.core.pytree import pytree, static
 from bayesgmm.core.statistics import Natural, Stats
 from bayesgmm.core.structures import Spherical
+from bayesgmm.inference.by_row import RowFunction
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import chunk_rows, hard
+from bayesgmm.inference.kernel import hard
 from bayesgmm.inference.loop import run
+from bayesgmm.inference.threads import pays, run_in_threads
 
 
 @pytree
@@ -100,17 +104,24 @@ def seed(key, x, weight, n_clusters: int, spread: bool = True):
     return jax.lax.fori_loop(1, n_clusters, add, (start, nearest))[0]
 
 
-@jit(static_argnames=("chunk_size",), brief=True)
-def nearest_centre(x, centroids: Centroids, chunk_size: int | None = None):
-    """Label (N,) and squared distance (N,) of the nearest centre."""
-    size = chunk_size or chunk_rows(centroids.structure, True, x.shape[1], centroids.n_components)
+def _nearest(centroids: Centroids, origin):
+    """Of rows in the user's units, the number of the nearest centre and the squared distance to it, (N, 2)."""
     level = centroids.natural().level
 
     def one(row):
-        squares = ((row - centroids.mean) ** 2).sum(1) - level
-        return squares.argmin().astype(jnp.int32), squares.min()
+        squares = ((row - origin - centroids.mean) ** 2).sum(1) - level
+        return jnp.stack([squares.argmin().astype(row.dtype), squares.min()])
 
-    return jax.lax.map(one, x, batch_size=min(size, len(x)))
+    return jax.vmap(one)
+
+
+_nearest_rows = RowFunction(_nearest)
+
+
+def nearest_centre(x, centroids: Centroids, origin=0.0) -> tuple[Any, Any]:
+    """Label (N,) and squared distance (N,) of the nearest centre of rows (N, D), which are ``origin`` + centre."""
+    table = _nearest_rows((centroids, origin), x, (1 + x.shape[1]) * centroids.n_components)
+    return table[:, 0].astype(np.int32), table[:, 1]
 
 
 def lloyd(x, weight, centres, *, tol: float = 0.0, max_steps: int = 300, chunk_size: int | None = None):
@@ -124,11 +135,12 @@ def lloyd(x, weight, centres, *, tol: float = 0.0, max_steps: int = 300, chunk_s
     prior = FlatCentroids(len(centres))
     start = Centroids(centres, np.ones(len(centres), bool))
     for _ in range(len(centres)):
-        result = run(prior, start, x, weight, tol, max_steps, max_steps=max_steps, assign=hard, chunk_size=chunk_size)
+        loop = run_in_threads if pays(start, x) else run
+        result = loop(prior, start, x, weight, tol, max_steps, max_steps=max_steps, assign=hard, chunk_size=chunk_size)
         alive = np.asarray(result.stats.counts) > 0
         if alive.all():
             return result
-        _, distance = nearest_centre(x, result.posterior, chunk_size)
+        _, distance = nearest_centre(x, result.posterior)
         farthest, spot = np.where(np.asarray(weight) > 0, distance, -1).argmax(), alive.argmin()
         mean = np.array(result.posterior.mean)
         mean[spot], alive[spot] = np.asarray(x[farthest]), True

@@ -117,7 +117,7 @@ def _choose(condition, yes, no):
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-@jit(static_argnames=("max_steps", "assign", "chunk_size", "depth", "score", "axis"))
+@jit(static_argnames=("max_steps", "assign", "chunk_size", "depth", "form", "axis"))
 def run(
     prior,
     start,
@@ -131,7 +131,7 @@ def run(
     assign: Callable = soft,
     chunk_size: int | None = None,
     depth: int = 0,
-    score: Callable | None = None,
+    form: Callable | None = None,
     axis: str | None = None,
 ):
     """Iterate update and E-step from ``start`` until the bound settles; see `fit`.
@@ -142,7 +142,7 @@ def run(
     """
     total = over_devices(weight.sum(), axis)
     spread = shared_spread(start, x, weight, chunk_size, axis)
-    gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size, score=score, spread=spread, axis=axis)
+    gather = partial(collect, x=x, weight=weight, assign=assign, chunk_size=chunk_size, form=form, spread=spread, axis=axis)
     limits = Limits(total, tol, limit, settle)
     state = begin(prior, start, jax.eval_shape(lambda: gather(start)), max_steps, depth)
     turn = lambda state: judged(prior, state, gather(state.trial), limits, depth, x.dtype)  # noqa: E731
