@@ -62,6 +62,7 @@ class Estimator:
     """Parameters in the constructor, results in attributes that end in an underscore."""
 
     @classmethod
+    @functools.cache
     def _parameter_names(cls) -> list[str]:
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 

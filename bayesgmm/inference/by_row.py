@@ -40,7 +40,7 @@ class RowFunction:
         self.__doc__ = make.__doc__
 
     def __call__(self, given: tuple, rows: Any, width: int) -> Any:
-        """Answers (N, ...) for all rows, each of which holds ``width`` numbers while it is worked on; part of another program within one."""
+        """Answers (N, ...) for all rows, each of which holds ``width`` numbers while it is worked on; within a program, a part of it."""
         if traced(given, rows):
             return self._make(*given)(rows)
         found: np.ndarray | None = None

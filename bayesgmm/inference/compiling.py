@@ -10,6 +10,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ SETTINGS = (
 
 SPECIAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs", "jax_default_device")
 """Settings of JAX with which its own ways of running programs are needed."""
+
+_settings, _special = attrgetter(*SETTINGS), attrgetter(*SPECIAL)
 
 PLAIN = object()
 """In place of a program: ``jax.jit`` is to be called."""
@@ -155,7 +158,7 @@ class Program:
 
 def settings() -> tuple:
     """Settings of JAX that programs depend on, as they are in this thread."""
-    return tuple(getattr(jax.config, name) for name in SETTINGS)
+    return _settings(jax.config)
 
 
 def _kinds(leaves: list) -> tuple | None:
@@ -175,7 +178,7 @@ def traced(*values: Any) -> bool:
 
 def elsewhere() -> bool:
     """Whether the user has asked JAX for another device, a mesh of them, or for operations one at a time."""
-    return any(getattr(jax.config, name) for name in SPECIAL) or not jax.sharding.get_abstract_mesh().empty
+    return any(_special(jax.config)) or not jax.sharding.get_abstract_mesh().empty
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -142,18 +142,21 @@ def best_of(
         finite = bool(np.isfinite(fit.bound))
         return finite and usable(fit.result), fit.bound if finite else -np.inf
 
+    def best_first(fits: list[Fit]) -> list[Fit]:
+        return sorted(fits, key=rank, reverse=True) if len(fits) > 1 else fits
+
     short = min(SHORT, settings.max_steps) if len(starts) > 1 else settings.max_steps
     fits = []
     for i, start in enumerate(starts):
         notify(f"start {i + 1} of {len(starts)}")
         fits.append(advance(prior, start(), problem, settings, short))
-    fits.sort(key=rank, reverse=True)
+    fits = best_first(fits)
     n_long = len(fits) if problem.x.size * prior.n_components <= CHEAP else -(-len(fits) // 3)
     for i in range(n_long):
         notify(f"long run {i + 1} of {n_long}")
         fits[i] = proceed(fits[i], problem, settings)
     bounds = tuple(fit.bound for fit in fits)
-    long = sorted(fits[:n_long], key=rank, reverse=True)
+    long = best_first(fits[:n_long])
     for fit in long:
         fit.start_bounds = bounds
     return long
