@@ -40,6 +40,8 @@ def draw_growth(found: dict[str, tuple], path: str) -> None:
         power = EXPECTED[name]
         axes.loglog(sizes, times[-1] * (sizes / sizes[-1]) ** power, "--", color="#8a8a8a", label=f"exponent {power}")
         axes.set(xlabel=name, ylabel="seconds an iteration")
+        axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
+        axes.set_xticks([], minor=True)
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
