@@ -120,8 +120,7 @@ def test_the_least_certain_rows_are_found_chunk_by_chunk(monkeypatch):
     assert [row[0] for row in model._doubtful] == list(least[:10])
 
 
-@pytest.mark.parametrize("n", [1, 7, 130, 900])
-@pytest.mark.parametrize("worth", [0, 2**60])
+@pytest.mark.parametrize(("n", "worth"), [(1, 0), (130, 2**60), (900, 0), pytest.param(900, 2**60, marks=pytest.mark.slow)])
 def test_many_rows_are_answered_as_few_are(monkeypatch, n, worth):
     """In blocks, pieces and threads, the last piece filled up; rows far out, whose blocks take the precise form, included."""
     x = bg.load_dataset("iris").x
@@ -235,10 +234,11 @@ def test_a_sample_of_many_rows(x64):
 
 
 KINDS = [("full", False), ("full", True), ("diag", False), ("spherical", False)]
+CASES = [(*kind, "float64") for kind in KINDS] + [("full", False, "float32")]
+CASES += [pytest.param(*kind, "float32", marks=pytest.mark.slow) for kind in KINDS[1:]]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("name", "tied"), KINDS)
+@pytest.mark.parametrize(("name", "tied", "dtype"), CASES)
 def test_passes_divided_among_threads_are_the_loop(x64, name, tied, dtype):
     """Path of the bound, statistics and posterior; accelerated and plain; to the limit of steps and to convergence."""
     rng = np.random.default_rng(0)
