@@ -146,6 +146,14 @@ def test_threads_answer_in_order_and_tell_of_errors(x64):
         assert next(each(lambda i: i, range(40))) == 0
 
 
+def test_work_in_threads_goes_on_while_the_process_ends(x64, monkeypatch):
+    """As in a thread that fits after the script has come to its end: no new threads start then."""
+    monkeypatch.setattr("concurrent.futures.thread._shutdown", True)
+    parallel.possible()
+    with parallel.crew(3) as each:
+        assert list(each(lambda i: i, range(9))) == list(range(9))
+
+
 def test_k_means_of_many_rows_in_threads(monkeypatch, x64):
     """The same centres; clusters that lose their rows included."""
     rng = np.random.default_rng(0)

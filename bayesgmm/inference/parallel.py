@@ -22,7 +22,16 @@ def possible() -> bool:
     if cores() < 2 or jax.default_backend() != "cpu" or elsewhere():
         return False
     with ThreadPoolExecutor(1) as other:
-        return other.submit(lambda: (settings()[1:], elsewhere())).result() == (settings()[1:], False)
+        return _begun(other, lambda: (settings()[1:], elsewhere()))() == (settings()[1:], False)
+
+
+def _begun(pool: ThreadPoolExecutor, work: Callable[..., Any], *given: Any) -> Callable[[], Any]:
+    """What waits for the answer of work begun in a thread; where the process is about to end, and starts none, it is done at once."""
+    try:
+        return pool.submit(work, *given).result
+    except RuntimeError:
+        found = work(*given)
+        return lambda: found
 
 
 @contextlib.contextmanager
@@ -40,9 +49,9 @@ def crew(most: int | None = None) -> Iterator[Callable[[Callable[[Any], Any], It
             ahead: deque = deque()
             for item in items:
                 if len(ahead) == 2 * size:
-                    yield ahead.popleft().result()
-                ahead.append(pool.submit(one, item))
+                    yield ahead.popleft()()
+                ahead.append(_begun(pool, one, item))
             while ahead:
-                yield ahead.popleft().result()
+                yield ahead.popleft()()
 
         yield each
