@@ -26,23 +26,27 @@ class RowFunction:
     """
 
     def __init__(self, make: Callable[..., Callable[[Any], Any]]):
-        def whole(given: tuple, x):
-            return make(*given)(x)
+        def whole(given: tuple, x, size: int):
+            found = make(*given)
+            return found(x) if len(x) <= size else jax.lax.map(lambda row: found(row[None])[0], x, batch_size=size)
 
         def blocks(given: tuple, x, size: int):
             found = jax.lax.map(make(*given), x.reshape(-1, size, x.shape[1]))
             return found.reshape(len(x), *found.shape[2:])
 
-        self._make = make
         for function in (whole, blocks):
             function.__module__, function.__qualname__ = make.__module__, f"{make.__qualname__}.{function.__name__}"
-        self._whole, self._blocks = jit(whole, brief=True), jit(blocks, static_argnames=("size",), fast=True)
+        self._whole = jit(whole, static_argnames=("size",), brief=True)
+        self._blocks = jit(blocks, static_argnames=("size",), fast=True)
         self.__doc__ = make.__doc__
 
     def __call__(self, given: tuple, rows: Any, width: int) -> Any:
-        """Answers (N, ...) for all rows, each of which holds ``width`` numbers while it is worked on; within a program, a part of it."""
-        if traced(given, rows):
-            return self._make(*given)(rows)
+        """Answers (N, ...) for all rows, each of which holds ``width`` numbers while it is worked on.
+
+        Within another program a part of it; of rows that are bound to devices, there.
+        """
+        if traced(given, rows) or getattr(rows, "committed", False):
+            return self._whole(given, rows, size=block_rows(width))
         found: np.ndarray | None = None
         for places, part in self.pieces(given, np.asarray(rows), width):
             found = np.empty((len(rows), *part.shape[1:]), part.dtype) if found is None else found
@@ -54,11 +58,10 @@ class RowFunction:
         """Places and answers, a piece of the rows after the other."""
         n = len(rows)
         if n * width < LARGE:
-            yield slice(0, n), np.asarray(self._whole(given, filled(rows, _even(n))))[:n]
+            yield slice(0, n), np.asarray(self._whole(given, filled(rows, _even(n)), size=_even(n)))[:n]
             return
         block = block_rows(width)
-        size = int(np.clip(_even(n // PIECES), block, LARGEST))
-        size = min(size, _even(n))
+        size = min(max(min(_even(n // PIECES), LARGEST), block), _even(n))
 
         def work(first: int) -> tuple[slice, np.ndarray]:
             part = rows[first : first + size]

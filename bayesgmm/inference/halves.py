@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.inference.cache import cores
 from bayesgmm.inference.compiling import traced
 from bayesgmm.inference.parallel import crew, possible
 
@@ -29,7 +30,7 @@ def in_halves(function: Callable[..., Any], *batch: Any) -> Any:
     """
     leaves = jax.tree.leaves(batch)
     half, odd = divmod(len(leaves[0]), 2)
-    if odd or traced(batch) or not possible():
+    if odd or traced(batch) or cores() < 2 or not possible():
         return function(*batch)
     batch = jax.tree.map(lambda a: a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else np.asarray(a), batch)
 

@@ -27,7 +27,12 @@ CHUNK = 512
 is done for whole parts of the rows instead (`bayesgmm.inference.threads`)."""
 
 MOST_ENTRIES = 2**20
-"""Most numbers held per chunk."""
+"""Most numbers held per chunk; but for rows of very many columns, of which a chunk has `FEWEST`."""
+
+FEWEST = 8
+
+ELSEWHERE = 128
+"""Times as many on accelerators, which have no use for small chunks; not measured, for want of one."""
 
 LOSS = {4: 1e3, 8: 1e6}
 """Largest ``|x|^2 trace(precision)`` for the product form, by item size: an error of about 1e-9 in float64, 1e-3 in float32."""
@@ -59,7 +64,8 @@ def chunk_rows(structure, tied: bool, n_features: int, n_components: int) -> int
 
 def block_rows(width: int) -> int:
     """Rows worked on at a time where each holds so many numbers; a power of two."""
-    return int(np.clip(2 ** int(np.log2(max(MOST_ENTRIES / width, 1))), 64, CHUNK))
+    times = 1 if jax.default_backend() == "cpu" else ELSEWHERE
+    return int(np.clip(2 ** int(np.log2(max(times * MOST_ENTRIES / width, 1))), FEWEST, times * CHUNK))
 
 
 def centred_form(structure, natural: Natural) -> Callable:

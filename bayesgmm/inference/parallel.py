@@ -18,8 +18,8 @@ WORTH = 2**22
 
 
 def possible() -> bool:
-    """Whether there are cores for threads, which would find JAX's settings as they are here; `crew` sees to the width of numbers."""
-    if cores() < 2 or jax.default_backend() != "cpu" or elsewhere():
+    """Whether threads may do the work: they find JAX's settings as they are here; `crew` sees to the width of numbers."""
+    if jax.default_backend() != "cpu" or elsewhere():
         return False
     with ThreadPoolExecutor(1) as other:
         return _begun(other, lambda: (settings()[1:], elsewhere()))() == (settings()[1:], False)

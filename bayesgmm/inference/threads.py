@@ -19,11 +19,11 @@ from bayesgmm.inference.loop import Limits, Outcome, Result, State, begin, finis
 from bayesgmm.inference.parallel import WORTH, crew, possible
 
 PARTS = 8
-"""Parts of the rows, however many cores there are beyond one, so that sums are rounded alike; at most as many threads."""
+"""Parts of the rows, however many cores there are, so that sums are rounded alike; at most as many threads."""
 
 
 def pays(start, x) -> bool:
-    """Whether threads make a fit of rows (N, D) faster."""
+    """Whether threads make a fit of rows (N, D) faster, were there cores for them."""
     width = row_width(start.structure, start.tied, x.shape[1], start.n_components)
     return len(x) * width >= WORTH and len(x) % PARTS == 0 and not traced(start, x) and possible()
 
