@@ -47,6 +47,7 @@ from bayesgmm.estimators.partitions import (
 from bayesgmm.inference.cache import disable_compilation_cache, enable_compilation_cache
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import Outcome, Result, fit
+from bayesgmm.reading import scan
 
 __all__ = [
     "MAP",
@@ -93,6 +94,7 @@ __all__ = [
     "load_dataset",
     "n_clusters_probability",
     "point_partition",
+    "scan",
     "select",
     "similarity_matrix",
     "variation_of_information",

@@ -16,15 +16,19 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.collapsed import Collapse
-from bayesgmm.core import components, coordinates, mixture, points, structures, weights
+from bayesgmm.core import components, coordinates, mixture, points, statistics, structures, weights
+from bayesgmm.inference import accelerate, loop
 
 MODELS = ("BayesianGaussianMixture", "GaussianMixture", "KMeans")
 FORMAT = "bayesgmm-model"
-VERSION = 1
+CHECKPOINT = "bayesgmm-checkpoint"
+VERSIONS = {FORMAT: 1, CHECKPOINT: 1}
+"""Formats of files, and the version of each that is written."""
 
 KNOWN = {
     cls.__name__: cls
     for cls in (
+        accelerate.Memory,
         components.NormalWishart,
         coordinates.Coordinates,
         mixture.MAP,
@@ -43,7 +47,7 @@ KNOWN = {
 }
 """Classes a file may name."""
 
-RECORDS = {"Collapse": Collapse}
+RECORDS = {cls.__name__: cls for cls in (Collapse, loop.Limits, loop.State, statistics.Stats)}
 """Named tuples a file may name."""
 
 
@@ -88,19 +92,28 @@ def _decode(value: Any, arrays) -> Any:
 
 def write(path: Any, kind: str, params: dict[str, Any], fitted: dict[str, Any]) -> None:
     """Write a fitted estimator's parameters and attributes."""
-    params = {k: None if isinstance(v, (np.random.Generator, np.random.RandomState)) else v for k, v in params.items()}
-    state = {k: v for k, v in fitted.items() if k not in params}
+    params = storable(params)
+    write_trees(path, FORMAT, {"class": kind}, {"params": params, "fitted": {k: v for k, v in fitted.items() if k not in params}})
+
+
+def storable(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of an estimator without generators of random numbers, which files do not hold."""
+    return {k: None if isinstance(v, (np.random.Generator, np.random.RandomState)) else v for k, v in params.items()}
+
+
+def write_trees(path: Any, kind: str, header: dict[str, Any], trees: dict[str, dict[str, Any]]) -> None:
+    """Write ``header``, words and numbers, and ``trees`` of arrays and laws to one file of a format."""
     arrays: dict[str, np.ndarray] = {}
-    header = {"format": FORMAT, "version": VERSION, "class": kind}
-    header["params"] = {k: _encode(v, arrays) for k, v in params.items()}
-    header["fitted"] = {k: _encode(v, arrays) for k, v in state.items()}
-    with _replacing(_path(path)) as file:
+    header = {"format": kind, "version": VERSIONS[kind]} | header
+    header |= {name: {k: _encode(v, arrays) for k, v in tree.items()} for name, tree in trees.items()}
+    with _replacing(as_path(path)) as file:
         _add(file, "header", np.array(json.dumps(header)))
         for name, array in arrays.items():
             _add(file, name, array)
 
 
-def _path(path: Any) -> Path:
+def as_path(path: Any) -> Path:
+    """The name of a file, checked."""
     if isinstance(path, (str, os.PathLike)) and os.fspath(path):
         return Path(path)
     raise TypeError(f"The path of a model file must be a file name; got {path!r}.")
@@ -115,8 +128,11 @@ def _replacing(path: Path) -> Iterator[zipfile.ZipFile]:
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write {path.name!r} in.")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with zipfile.ZipFile(beside, "x", zipfile.ZIP_DEFLATED) as file:
-            yield file
+        with open(beside, "xb") as raw:
+            with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as file:
+                yield file
+            raw.flush()
+            os.fsync(raw.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
@@ -139,24 +155,32 @@ def read(path: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
     ValueError
         The file is not a saved model, or of a later version of the format.
     """
-    name = str(_path(path))
+    header, trees = read_trees(path, FORMAT, ("params", "fitted"), "model")
+    try:
+        return MODELS[MODELS.index(header["class"])], trees["params"], trees["fitted"]
+    except (KeyError, ValueError):
+        raise ValueError(f"{str(path)!r} is a damaged model file.") from None
+
+
+def read_trees(path: Any, kind: str, trees: tuple[str, ...], what: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Header and trees of a file of a format, a ``what`` in words."""
+    name = str(as_path(path))
     if not Path(name).is_file():
-        raise ValueError(f"There is no model file at {name!r}.")
+        raise ValueError(f"There is no {what} file at {name!r}.")
     try:
         with open(name, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         header = json.loads(str(arrays.pop("header")))
-        if header["format"] != FORMAT:
+        if header["format"] != kind:
             raise KeyError
         version = int(header["version"])
     except PermissionError:
         raise
     except Exception:
-        raise ValueError(f"{name!r} is not a model saved by bayesgmm, or the file is damaged.") from None
-    if version > VERSION:
-        raise ValueError(f"{name!r} was saved by a later bayesgmm (format {version}, this one reads up to {VERSION}); upgrade it.")
+        raise ValueError(f"{name!r} is not a {what} saved by bayesgmm, or the file is damaged.") from None
+    if version > VERSIONS[kind]:
+        raise ValueError(f"{name!r} was saved by a later bayesgmm (format {version}, this one reads up to {VERSIONS[kind]}); upgrade it.")
     try:
-        params = {k: _decode(v, arrays) for k, v in header["params"].items()}
-        return MODELS[MODELS.index(header["class"])], params, {k: _decode(v, arrays) for k, v in header["fitted"].items()}
+        return header, {name: {k: _decode(v, arrays) for k, v in header[name].items()} for name in trees}
     except Exception:
-        raise ValueError(f"{name!r} is a damaged model file.") from None
+        raise ValueError(f"{name!r} is a damaged {what} file.") from None

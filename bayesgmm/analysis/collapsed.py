@@ -47,7 +47,7 @@ def collapsed(posterior: Mixture, stats: Stats, floor: float) -> np.ndarray:
     return thin | (counts < min(needed, float(counts.sum())))
 
 
-def describe(posterior: Mixture, mask: np.ndarray, scale: np.ndarray, labels: np.ndarray) -> tuple[Collapse, ...]:
+def describe(posterior: Mixture, mask: np.ndarray, scale: np.ndarray, labels: np.ndarray | None) -> tuple[Collapse, ...]:
     """Where the collapsed components are; ``posterior`` in the user's units, ``scale`` (D,) the spread of the columns."""
     if not mask.any():
         return ()
@@ -56,7 +56,7 @@ def describe(posterior: Mixture, mask: np.ndarray, scale: np.ndarray, labels: np
     found = []
     for k in np.flatnonzero(mask):
         relative = dense[0 if posterior.tied else k] / np.outer(scale, scale)
-        rows = tuple(int(i) for i in np.flatnonzero(labels == k)[:10])
+        rows = () if labels is None else tuple(int(i) for i in np.flatnonzero(labels == k)[:10])
         found.append(Collapse(int(k), rows, int(np.abs(np.linalg.eigh(relative)[1][:, 0]).argmax())))
     return tuple(found)
 
@@ -66,7 +66,8 @@ def collapse_message(found: tuple[Collapse, ...], names) -> str:
     parts = []
     for c in found[:3]:
         column = f"column {c.column}" if names is None else f"column {names[c.column]!r}"
-        parts.append(f"component {c.component} holds only rows {list(c.rows)} or has no spread in {column}")
+        rows = f"holds only rows {list(c.rows)} or " if c.rows else ""
+        parts.append(f"component {c.component} {rows}has no spread in {column}")
     more = f"; and {len(found) - 3} more components like these" if len(found) > 3 else ""
     return (
         "The likelihood has no meaningful maximum here: "

@@ -126,7 +126,7 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
         means=model.means_.tolist(),
         spreads=np.sqrt(np.diagonal(dense, axis1=1, axis2=2)).tolist(),
         covariances=np.asarray(model.covariances_).tolist(),
-        rows=np.bincount(model.labels_, minlength=k).tolist(),
+        rows=model._label_counts.tolist(),
         doubtful=[Doubt(*each) for each in model._doubtful],
         kmeans_agreement=agreement,
         kmeans_rows=sizes,

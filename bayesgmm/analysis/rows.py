@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -143,7 +143,9 @@ class Pass(NamedTuple):
 
     Attributes
     ----------
-    label : ndarray of int, shape (N,)
+    label : ndarray of int, shape (N,), or None
+    counts : ndarray of int, shape (K,)
+        Rows of each label.
     log_certainty, log_likelihood : float
         Sums of the log probabilities of the labels, and of the log densities at the point estimates, rows counted with their weights.
     least : ndarray of int
@@ -152,25 +154,33 @@ class Pass(NamedTuple):
         Of those rows.
     """
 
-    label: np.ndarray
+    label: np.ndarray | None
+    counts: np.ndarray
     log_certainty: float
     log_likelihood: float
     least: np.ndarray
     table: RowTable
 
 
-def pass_over(posterior: Mixture, coordinates: Coordinates, x: np.ndarray, weight: np.ndarray, n_least: int) -> Pass:
-    """Labels, sums, and the ``n_least`` least certain rows, of rows (N, D) with weights (N,)."""
-    label, sums, least, table = np.empty(len(x), np.int64), np.zeros(2), np.empty(0, int), np.empty((0, 5))
-    for places, found in _table.pieces(_given(posterior, coordinates), x, _width(posterior, x)):
-        probability, density = found[:, 2], found[:, 4]
-        label[places] = found[:, 0]
-        sums += weight[places] @ np.log(probability), weight[places] @ density
-        new = _smallest(np.where(weight[places] > 0, probability, np.inf), n_least)
-        least, table = np.append(least, places.start + new), np.concatenate([table, found[new]])
-        kept = _smallest(table[:, 2], n_least)
-        least, table = least[kept], table[kept]
-    return Pass(label, float(sums[0]), float(sums[1]), least, _named(table))
+def pass_over(
+    posterior: Mixture, coordinates: Coordinates, batches: Iterable[tuple[np.ndarray, np.ndarray]], n_least: int, keep: bool = True
+) -> Pass:
+    """Labels, unless not to ``keep``, sums, and the ``n_least`` least certain rows, of batches of rows (M, D) with weights (M,)."""
+    given, labels, sums, least, table, first = _given(posterior, coordinates), [], np.zeros(2), np.empty(0, int), np.empty((0, 5)), 0
+    counts = np.zeros(posterior.n_components, np.int64)
+    for x, weight in batches:
+        for places, found in _table.pieces(given, x, _width(posterior, x)):
+            label, probability, density = found[:, 0].astype(np.int64), found[:, 2], found[:, 4]
+            counts += np.bincount(label, minlength=len(counts))
+            if keep:
+                labels.append(label)
+            sums += weight[places] @ np.log(probability), weight[places] @ density
+            new = _smallest(np.where(weight[places] > 0, probability, np.inf), n_least)
+            least, table = np.append(least, first + places.start + new), np.concatenate([table, found[new]])
+            kept = _smallest(table[:, 2], n_least)
+            least, table = least[kept], table[kept]
+        first += len(x)
+    return Pass(np.concatenate(labels) if keep else None, counts, float(sums[0]), float(sums[1]), least, _named(table))
 
 
 def _smallest(values: np.ndarray, n: int) -> np.ndarray:

@@ -99,7 +99,8 @@ class Estimator:
         kind = type(self).__name__
         if not name.startswith("__") and "n_features_in_" not in self.__dict__ and (name.endswith("_") or name.startswith("_")):
             raise not_fitted(f"This {kind} instance is not fitted yet: {name} comes from 'fit'; call it with your data first.")
-        raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+        hint = ": rows that are read from a source are not labelled by a fit; predict(X) and write_predictions(path, X) do that"
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}{hint if name == 'labels_' else ''}")
 
     def __sklearn_is_fitted__(self) -> bool:
         return "n_features_in_" in self.__dict__

@@ -12,6 +12,7 @@ from bayesgmm.analysis.importance import Importance
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.bayesian_prior import make_prior
+from bayesgmm.estimators.data import read_data
 from bayesgmm.estimators.evidence import importance_evidence, rows_of_fit
 from bayesgmm.estimators.mixture import MixtureEstimator, store
 from bayesgmm.estimators.sensitivity import Sensitivity, sensitivity
@@ -19,18 +20,15 @@ from bayesgmm.estimators.training import (
     Training,
     announcer,
     check_common,
-    make_problem,
     make_starts,
     previous,
-    read_rows,
-    read_training,
     settings_of,
 )
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_bayes import uncertainty
-from bayesgmm.inference.moves import compact, drop_empty, simplify
+from bayesgmm.inference.moves import drop_empty, simplify
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.restarts import Fit, best_of, polish
+from bayesgmm.inference.restarts import Fit, best_of
 
 FINALISTS = 2
 """Restarts, best first, on which fewer components are tried."""
@@ -173,26 +171,32 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.dtype = dtype
 
     @in_float64
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None):
         """Fit to rows (N, D).
 
         Parameters
         ----------
-        X : array or data frame, shape (N, D)
+        X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
         y : ignored
         sample_weight : array, shape (N,), optional
             Weight of each row; a whole number counts as that many copies.
+        checkpoint : str or Path, optional
+            For rows from `bayesgmm.scan` or Dask: a file that keeps where the fit is. If it is there already, the fit goes on from it,
+            to the same answer.
 
         Returns
         -------
         BayesianGaussianMixture
+
+        Warns
+        -----
+        FitWarning
+            The fit did not converge, or was interrupted (Ctrl-C) while it read rows from a source: it then holds the best found so far.
         """
         check_common(self)
-        training = read_training(X, sample_weight, self.n_components, "n_components")
-        problem = make_problem(self, training)
-        prior = make_prior(self, problem)
-        fit = polish(self._search(prior, problem, training), problem, settings_of(self))
-        store(self, compact(fit), problem, training)
+        data = read_data(self, X, sample_weight, checkpoint)
+        prior = make_prior(self, data.problem)
+        store(self, data.finished(lambda: self._search(prior, data.problem, data.training)), data)
         return self
 
     def _search(self, prior: Mixture, problem: Problem, training: Training) -> Fit:
@@ -216,8 +220,10 @@ class BayesianGaussianMixture(MixtureEstimator):
     @in_float64
     def score_samples(self, X: Any) -> np.ndarray:
         """Log posterior predictive density (N,) of rows (N, D), in nats: a normalised mixture of Student t (Bishop 10.81)."""
-        values = read_rows(self, X)
-        return rows.log_predictive(self.posterior_, self.prior_, self._coordinates, values)
+        return super().score_samples(X)
+
+    def _log_density(self, x: np.ndarray) -> np.ndarray:
+        return rows.log_predictive(self.posterior_, self.prior_, self._coordinates, x)
 
     @in_float64
     def log_evidence(self, X: Any, sample_weight: Any = None) -> Evidence:

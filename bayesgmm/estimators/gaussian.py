@@ -13,24 +13,22 @@ from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.weights import FlatWeights, PointWeights
 from bayesgmm.estimators.base import FitWarning, in_float64
+from bayesgmm.estimators.data import read_data
 from bayesgmm.estimators.mixture import MixtureEstimator, store
 from bayesgmm.estimators.training import (
     COVARIANCE_TYPES,
     Training,
     announcer,
     check_common,
-    make_problem,
     make_starts,
     previous,
-    read_training,
     settings_of,
 )
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_ml import uncertainty
-from bayesgmm.inference.moves import compact
 from bayesgmm.inference.priors import default_components, flat_components
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.restarts import Fit, best_of, polish
+from bayesgmm.inference.restarts import Fit, best_of
 from bayesgmm.validation import check_array, check_positive_definite, check_simplex
 
 
@@ -157,30 +155,40 @@ class GaussianMixture(MixtureEstimator):
         self.dtype = dtype
 
     @in_float64
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None):
         """Fit to rows (N, D).
 
         Parameters
         ----------
-        X : array or data frame, shape (N, D)
+        X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
         y : ignored
         sample_weight : array, shape (N,), optional
             Weight of each row; a whole number counts as that many copies.
+        checkpoint : str or Path, optional
+            For rows from `bayesgmm.scan` or Dask: a file that keeps where the fit is. If it is there already, the fit goes on from it,
+            to the same answer.
 
         Returns
         -------
         GaussianMixture
+
+        Warns
+        -----
+        FitWarning
+            The fit did not converge, or was interrupted (Ctrl-C) while it read rows from a source: it then holds the best found so far.
         """
         check_common(self)
-        training = read_training(X, sample_weight, self.n_components, "n_components")
-        problem = make_problem(self, training)
-        prior = self._prior(problem)
-        settings = settings_of(self)
-        fits = best_of(prior, self._starts(prior, problem, training), problem, settings, self._usable, announcer(self))
-        fit = compact(polish(fits[0], problem, settings))
-        store(self, fit, problem, training)
-        self._report_collapse(fit, problem)
+        data = read_data(self, X, sample_weight, checkpoint)
+        prior = self._prior(data.problem)
+        fit = data.finished(lambda: self._search(prior, data.problem, data.training))
+        store(self, fit, data)
+        self._report_collapse(fit, data.problem)
         return self
+
+    def _search(self, prior, problem: Problem, training: Training) -> Fit:
+        """The best of several starts."""
+        starts = self._starts(prior, problem, training)
+        return best_of(prior, starts, problem, settings_of(self), self._usable, announcer(self))[0]
 
     def uncertainty(
         self,
@@ -249,7 +257,7 @@ class GaussianMixture(MixtureEstimator):
             return
         mask = collapsed(fit.result.posterior, fit.result.stats, self.reg_covar)
         scale = problem.column_scale
-        self.collapsed_ = describe(self.posterior_, mask, scale, self.labels_)
+        self.collapsed_ = describe(self.posterior_, mask, scale, getattr(self, "labels_", None))
         if self.collapsed_:
             warnings.warn(collapse_message(self.collapsed_, getattr(self, "feature_names_in_", None)), FitWarning, stacklevel=4)
 

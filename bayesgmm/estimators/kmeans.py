@@ -10,11 +10,17 @@ import numpy as np
 
 from bayesgmm import storage
 from bayesgmm.estimators.base import Estimator, in_float64
-from bayesgmm.estimators.training import read_rows, read_training
-from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
+from bayesgmm.estimators.data import as_source, batches_of, check_unweighted, over_batches, read_sample
+from bayesgmm.estimators.training import Training, read_rows, read_training
+from bayesgmm.inference.kernel import hard
+from bayesgmm.inference.kmeans import Centroids, FlatCentroids, lloyd, nearest_centre, seed
+from bayesgmm.inference.loop import Limits, Result
 from bayesgmm.inference.problem import column_moments, held_rows, sampled
 from bayesgmm.inference.restarts import split_keys
-from bayesgmm.validation import check_array, check_number, check_option, check_seed, check_weights
+from bayesgmm.inference.stream import Passes, run_over
+from bayesgmm.progress import Progress
+from bayesgmm.sources import Source
+from bayesgmm.validation import check_array, check_number, check_option, check_seed
 
 
 class KMeans(Estimator):
@@ -72,17 +78,36 @@ class KMeans(Estimator):
 
     @in_float64
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None):
-        """Cluster rows (N, D), with optional weights (N,)."""
+        """Cluster rows (N, D), in memory or from `bayesgmm.scan` or Dask, with optional weights (N,)."""
         check_number("n_init", self.n_init, 1, integer=True)
         check_number("max_iter", self.max_iter, 1, integer=True)
         check_number("tol", self.tol, 0)
+        source = as_source(X)
+        if source is not None:
+            return self._fit_source(source, sample_weight)
         training = read_training(X, sample_weight, self.n_clusters, "n_clusters")
-        values, weight = training.used()
-        mean, columns = column_moments(values, weight)
+        mean, columns = column_moments(*training.used())
         scale = np.sqrt((columns**2).mean())
-        rows, weights = held_rows(values, weight, lambda block: (block - mean) / scale)
+        self._store(self._search(training, mean, scale), mean, scale, training.names)
+        self.labels_ = self._nearest(training.values)[0]
+        return self
+
+    def _search(self, training: Training, mean, scale) -> Result:
+        """The best of several starts on rows in memory."""
+        rows, weights = held_rows(*training.used(), lambda block: (block - mean) / scale)
         fits = [lloyd(rows, weights, c, tol=self.tol, max_steps=self.max_iter) for c in self._centres(rows, weights, mean, scale)]
-        self._store(max(fits, key=lambda fit: float(fit.lower_bound)), mean, scale, training)
+        return max(fits, key=lambda fit: float(fit.lower_bound))
+
+    def _fit_source(self, source: Source, sample_weight: Any):
+        """Passes over all rows of a source from the best of several starts on a sample of them."""
+        check_unweighted(sample_weight)
+        known, training = read_sample(source, self.n_clusters, self.random_state, Progress(True if self.verbose else None), "n_clusters")
+        mean, scale = known.mean, np.sqrt((known.scale**2).mean())
+        found = self._search(training, mean, scale).posterior
+        passes = Passes(source.batches, lambda block: (block - mean) / scale, source.n_features, known.n_rows, assign=hard)
+        limits = Limits(known.total, self.tol, self.max_iter, np.inf)
+        self._store(run_over(passes, FlatCentroids(len(found.mean)), found, limits, self.max_iter), mean, scale, source.names)
+        vars(self).pop("labels_", None)
         return self
 
     def _centres(self, rows, weights, mean, scale) -> list:
@@ -94,18 +119,17 @@ class KMeans(Estimator):
         keys = split_keys(check_seed(self.random_state), self.n_init)
         return [seed(key, *sampled(key, rows, weights), self.n_clusters, spread=spread) for key in keys]
 
-    def _store(self, fit, mean, scale, training) -> None:
+    def _store(self, fit: Result, mean, scale, names: tuple[str, ...] | None) -> None:
         order = np.argsort(-np.asarray(fit.stats.counts), kind="stable")
         order = order[np.asarray(fit.stats.counts)[order] > 0]
         self.cluster_centers_ = np.asarray(fit.posterior.mean)[order] * scale + mean
         self.inertia_ = max(float(-2 * fit.lower_bound * scale**2), 0.0)  # rounding, where every row is a centre
         self.n_iter_ = int(fit.n_steps)
-        self.n_features_in_ = training.values.shape[1]
-        if training.names is not None:
-            self.feature_names_in_ = np.array(training.names, dtype=object)
+        self.n_features_in_ = fit.posterior.mean.shape[1]
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self.labels_ = self._nearest(training.values)[0]
 
     def _nearest(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         centre = self.cluster_centers_.mean(0)
@@ -116,11 +140,12 @@ class KMeans(Estimator):
     @in_float64
     def predict(self, X: Any) -> np.ndarray:
         """Nearest centre (N,) of each row (N, D)."""
-        return self._nearest(read_rows(self, X))[0]
+        return over_batches(lambda x: self._nearest(x)[0], batches_of(self, X))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit and return the cluster (N,) of each row."""
-        return self.fit(X, y, sample_weight).labels_
+        self.fit(X, y, sample_weight)
+        return self.predict(X) if as_source(X) else self.labels_
 
     def transform(self, X: Any) -> np.ndarray:
         """Distances (N, K) of rows (N, D) to all centres."""
@@ -150,8 +175,7 @@ class KMeans(Estimator):
     @in_float64
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the inertia of rows (N, D): larger is better."""
-        values = read_rows(self, X)
-        return -float(check_weights(sample_weight, len(values)) @ self._nearest(values)[1])
+        return -sum(float(weight @ self._nearest(x)[1]) for x, weight in batches_of(self, X, sample_weight))
 
     def save(self, path: Any) -> None:
         """Write the fitted model to one file, to be read by `bayesgmm.load`."""

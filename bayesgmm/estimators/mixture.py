@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,13 @@ from bayesgmm.analysis.parameters import Published, draw_rows, published
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
+from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, over_batches
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, read_rows
+from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
 from bayesgmm.inference.loop import MESSAGES, Outcome
-from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
 from bayesgmm.report import html, text
-from bayesgmm.validation import check_number, check_seed, check_weights
+from bayesgmm.validation import check_number, check_seed
 
 CERTAIN = 0.99
 """Rows above this probability are not in doubt."""
@@ -30,21 +31,22 @@ N_DOUBTFUL = 10
 """Rows kept as the least certain ones."""
 
 
-def store(estimator: MixtureEstimator, fit: Fit, problem: Problem, training: Training) -> None:
+def store(estimator: MixtureEstimator, fit: Fit, data: InMemory | FromSource) -> None:
     """Write the results of a fit, in the user's units and as numpy arrays, onto the estimator."""
     _judge(estimator, fit)
-    found = to_numpy(published(problem.coordinates, fit.prior, fit.result.posterior))
-    estimator._coordinates = to_numpy(problem.coordinates)
+    coordinates = data.problem.coordinates
+    found = to_numpy(published(coordinates, fit.prior, fit.result.posterior))
+    estimator._coordinates = to_numpy(coordinates)
     estimator.posterior_, estimator.prior_ = found.posterior, found.prior
     _store_parameters(estimator, found)
-    estimator.lower_bound_ = float(fit.result.stats.log_norm) - problem.log_jacobian - float(found.penalty)
+    estimator.lower_bound_ = float(fit.result.stats.log_norm) - data.log_jacobian - float(found.penalty)
     estimator.lower_bounds_ = (fit.history + (estimator.lower_bound_ - fit.bound)).tolist()
     estimator.n_iter_ = fit.n_steps
     estimator.converged_ = fit.outcome == Outcome.CONVERGED
     estimator.n_starts_, estimator.restart_agreement_ = len(fit.start_bounds), fit.agreement
     estimator._counts = np.asarray(fit.result.stats.counts)
     estimator._multiplicity = multiplicity(fit.prior.weights, fit.result.stats.counts) if estimator._bayesian else None
-    _store_data_facts(estimator, training, problem)
+    _store_data_facts(estimator, data)
 
 
 def _judge(estimator, fit: Fit) -> None:
@@ -66,19 +68,17 @@ def _store_parameters(estimator, found: Published) -> None:
     estimator.n_components_ = len(estimator.weights_)
 
 
-def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
+def _store_data_facts(estimator, data: InMemory | FromSource) -> None:
     """Everything that needs the rows, so that they need not be kept."""
-    values, weight = training.values, training.weight
-    estimator.n_features_in_ = values.shape[1]
-    if training.names is not None:
-        estimator.feature_names_in_ = np.array(training.names, dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
+    d = data.problem.n_features
+    estimator.n_features_in_ = d
+    _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
-    estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, values.shape[1])
-    found = rows.pass_over(estimator.posterior_, estimator._coordinates, values, weight, N_DOUBTFUL)
-    estimator.labels_, estimator.log_likelihood_ = found.label, found.log_likelihood
-    estimator._n_rows, estimator._n_samples = float(weight.sum()), len(values)
+    estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, d)
+    found = rows.pass_over(estimator.posterior_, estimator._coordinates, data.batches(), N_DOUBTFUL, data.keep_labels)
+    _put(estimator, "labels_", found.label)
+    estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
+    estimator._n_rows, estimator._n_samples = data.total, data.n_rows
     estimator._doubtful = [
         (int(i), int(first), float(p), int(second), float(q))
         for i, first, second, p, q in zip(found.least, *found.table, strict=True)
@@ -90,7 +90,15 @@ def _store_data_facts(estimator, training: Training, problem: Problem) -> None:
         "aic": float(criteria.aic(estimator.log_likelihood_, estimator.n_parameters_)),
         "icl": float(criteria.icl(bic, found.log_certainty)),
     }
-    estimator._dependent = problem.dependent
+    estimator._dependent = data.problem.dependent
+
+
+def _put(estimator, name: str, value: Any) -> None:
+    """An attribute that some fits have: set, or that of an earlier fit removed where ``value`` is None."""
+    if value is not None:
+        setattr(estimator, name, value)
+    else:
+        vars(estimator).pop(name, None)
 
 
 class MixtureEstimator(Estimator):
@@ -123,54 +131,65 @@ class MixtureEstimator(Estimator):
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit and return the component (N,) of each row."""
-        return self.fit(X, y, sample_weight).labels_  # type: ignore[attr-defined]
+        self.fit(X, y, sample_weight)  # type: ignore[attr-defined]
+        return self.predict(X) if as_source(X) else self.labels_
 
     @in_float64
     def predict(self, X: Any) -> np.ndarray:
         """Most probable component (N,) of each row (N, D)."""
-        return rows.labels(self.posterior_, self._coordinates, read_rows(self, X))
+        return over_batches(lambda x: rows.labels(self.posterior_, self._coordinates, x), batches_of(self, X))
 
     @in_float64
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability (N, K) that each row (N, D) belongs to each component."""
-        return rows.responsibilities(self.posterior_, self._coordinates, read_rows(self, X))
+        return over_batches(lambda x: rows.responsibilities(self.posterior_, self._coordinates, x), batches_of(self, X))
 
     @in_float64
     def score_samples(self, X: Any) -> np.ndarray:
         """Log density (N,) of rows (N, D), in nats and in the units of the data."""
-        return self._plug_in_log_density(read_rows(self, X))
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean log density of rows (N, D); weighted when weights (N,) are given."""
-        density = self.score_samples(X)
-        return float(np.average(density, weights=check_weights(sample_weight, len(density))))
-
-    def _plug_in_log_density(self, values: np.ndarray) -> np.ndarray:
-        return rows.log_plug_in(self.posterior_, self._coordinates, values)
+        return over_batches(self._log_density, batches_of(self, X))
 
     @in_float64
-    def _data_fit(self, X: Any, sample_weight: Any) -> tuple[float, float]:
-        """Log-likelihood at the point estimates and total weight of data (N, D)."""
-        values = read_rows(self, X)
-        weight = check_weights(sample_weight, len(values))
-        return float(weight @ self._plug_in_log_density(values)), float(weight.sum())
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density of rows (N, D); weighted when weights (N,) are given."""
+        total, n = self._sum_density(self._log_density, X, sample_weight)
+        return total / n
 
+    def _log_density(self, x: np.ndarray) -> np.ndarray:
+        """Log density (N,) of rows in memory."""
+        return self._plug_in_log_density(x)
+
+    def _plug_in_log_density(self, x: np.ndarray) -> np.ndarray:
+        return rows.log_plug_in(self.posterior_, self._coordinates, x)
+
+    def _sum_density(self, density: Callable[[np.ndarray], np.ndarray], X: Any, sample_weight: Any) -> tuple[float, float]:
+        """Weighted sum of log densities of data (N, D), and of the weights."""
+        sums = sum(np.array([weight @ density(x), weight.sum()]) for x, weight in batches_of(self, X, sample_weight))
+        return float(sums[0]), float(sums[1])  # type: ignore
+
+    @in_float64
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Bayesian information criterion at the point estimates; smaller is better (mclust prints its negative)."""
-        log_likelihood, n_rows = self._data_fit(X, sample_weight)
+        log_likelihood, n_rows = self._sum_density(self._plug_in_log_density, X, sample_weight)
         return float(criteria.bic(log_likelihood, self.n_parameters_, n_rows))
 
+    @in_float64
     def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Akaike's information criterion at the point estimates; smaller is better."""
-        return float(criteria.aic(self._data_fit(X, sample_weight)[0], self.n_parameters_))
+        return float(criteria.aic(self._sum_density(self._plug_in_log_density, X, sample_weight)[0], self.n_parameters_))
 
     @in_float64
     def icl(self, X: Any, sample_weight: Any = None) -> float:
         """Integrated completed likelihood with hard labels at the point estimates; smaller is better."""
-        values = read_rows(self, X)
-        weight = check_weights(sample_weight, len(values))
-        found = rows.pass_over(self.posterior_, self._coordinates, values, weight, 0)
-        return criteria.icl(float(criteria.bic(found.log_likelihood, self.n_parameters_, float(weight.sum()))), found.log_certainty)
+        weights: list[float] = []
+
+        def counted():
+            for x, weight in batches_of(self, X, sample_weight):
+                weights.append(float(weight.sum()))
+                yield x, weight
+
+        found = rows.pass_over(self.posterior_, self._coordinates, counted(), 0, keep=False)
+        return criteria.icl(float(criteria.bic(found.log_likelihood, self.n_parameters_, sum(weights))), found.log_certainty)
 
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:

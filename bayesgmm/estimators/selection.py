@@ -13,6 +13,7 @@ from bayesgmm.analysis.held_out import held_out_columns
 from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, combined, share_by
 from bayesgmm.analysis.shape import Shape
 from bayesgmm.estimators.base import in_float64
+from bayesgmm.estimators.data import as_source, check_unweighted, read_sample
 from bayesgmm.estimators.diagnosis import shape_of
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.selection_options import (
@@ -25,11 +26,12 @@ from bayesgmm.estimators.selection_options import (
     read_structures,
 )
 from bayesgmm.estimators.selection_search import Search, dependent, given_up, share_likelihoods
-from bayesgmm.estimators.training import LONGEST, read_training
+from bayesgmm.estimators.training import LONGEST, Training, read_training
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.progress import Progress
 from bayesgmm.report import shape as shape_words
 from bayesgmm.report import verdict as words
+from bayesgmm.sources import Source
 from bayesgmm.validation import check_number, check_option, check_seed
 
 COLLAPSED = "a component collapsed in every fit; try fewer components, or criterion='evidence'"
@@ -142,7 +144,8 @@ def select(
 
     Parameters
     ----------
-    X : array or data frame, shape (N, D)
+    X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
+        Of rows that are read as they are needed a sample is compared; the best model is then fitted to all of them.
     n_components : int or iterable of int, default 1 to 15
         Numbers of components; those with fewer than five rows for each component are not tried. By the evidence, a structure is given up
         after three numbers without a new best.
@@ -195,7 +198,8 @@ def select(
     """
     check_option("criterion", criterion, CRITERIA)
     check_number("n_init", n_init, 1, high=LONGEST, integer=True)
-    training, bayesian = read_training(X, sample_weight, 1, "n_components"), CRITERIA[criterion].bayesian
+    source, bayesian = as_source(X), CRITERIA[criterion].bayesian
+    training = _training(X if source is None else source, sample_weight, random_state, verbose)
     numbers, few = read_numbers(n_components, float(training.weight.sum()))
     names, same = read_structures(covariance_type, training.values.shape[1])
     priors, own = read_priors(prior, bayesian)
@@ -213,7 +217,28 @@ def select(
         table = combined([search.table() for search in searches], held_out, probability)
         tell("select: finishing the best model ...")
         notes = [*few, *same, *own, *given_up(searches, numbers[-1]), *dependent(problems, training)]
-        return _chosen(searches, table, criterion, random_state, notes)
+        found = _chosen(searches, table, criterion, random_state, notes)
+    return found if source is None else _on_all_rows(found, source, verbose)
+
+
+def _training(X: Any, sample_weight: Any, random_state: Any, verbose: bool | None) -> Training:
+    """The rows that models are compared on: all in memory, or a sample of a source."""
+    if not isinstance(X, Source):
+        return read_training(X, sample_weight, 1, "n_components")
+    check_unweighted(sample_weight)
+    return read_sample(X, 1, random_state, Progress(verbose))[1]
+
+
+def _on_all_rows(found: Selection, source: Source, verbose: bool | None) -> Selection:
+    """The selection with its best model fitted to all rows of the source."""
+    best, agreement = found.best, found.restart_agreement
+    best.set_params(warm_start=True, verbose=int(bool(verbose))).fit(source)  # type: ignore[attr-defined]
+    best.set_params(warm_start=False, verbose=0)
+    best.restart_agreement_ = agreement
+    if best._n_samples > source.sample:
+        told = f"Models were compared on a sample of {source.sample:,} of the {best._n_samples:,} rows"
+        found.notes.append(f"{told}; the best was then fitted to all of them.")
+    return found
 
 
 def _teller(tell: Progress, most: int, prior: str) -> Callable[[int, str], None]:

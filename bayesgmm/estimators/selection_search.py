@@ -15,15 +15,15 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.structures import Structure
 from bayesgmm.core.weights import FlatWeights
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
+from bayesgmm.estimators.data import InMemory
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.mixture import MixtureEstimator, store
 from bayesgmm.estimators.selection_options import likelihood_frame, make_frames, make_problems
 from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, settings_of
 from bayesgmm.frames import column_label
 from bayesgmm.inference.cells import Frame, Runs
-from bayesgmm.inference.moves import compact
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.restarts import advance, polish
+from bayesgmm.inference.restarts import advance
 from bayesgmm.inference.sweep import Key, Sweep
 
 
@@ -101,11 +101,12 @@ class Search:
             model = GaussianMixture(k, covariance_type=name, random_state=random_state)
             prior = Mixture(FlatWeights(k), self._flat[name].law)
         settings = settings_of(model)
-        fit = polish(advance(prior, posterior, problem, settings, settings.max_steps), problem, settings)
+        data = InMemory(self.training, problem, settings)
+        fit = data.finished(lambda: advance(prior, posterior, problem, settings, settings.max_steps))
         fit.start_bounds = (fit.bound,) * self.sweep.n_starts
-        store(model, compact(fit), problem, self.training)
+        store(model, fit, data)
         if not self.bayesian:
-            model._report_collapse(compact(fit), problem)
+            model._report_collapse(fit, problem)
         return model
 
 

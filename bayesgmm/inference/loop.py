@@ -27,6 +27,7 @@ class Outcome(enum.IntEnum):
     MAX_STEPS = 2
     NONFINITE = 3
     DECREASED = 4
+    INTERRUPTED = 5
 
 
 MESSAGES = {
@@ -34,6 +35,7 @@ MESSAGES = {
     Outcome.CONVERGED: "the bound converged",
     Outcome.MAX_STEPS: "the bound was still rising when the limit of steps was reached; raise max_iter or tol",
     Outcome.NONFINITE: "the bound became infinite or not a number; look for values of extreme size",
+    Outcome.INTERRUPTED: "it was interrupted; this is the best that was found so far",
     Outcome.DECREASED: "the bound fell by more than rounding explains; rescale the data or use float64",
 }
 

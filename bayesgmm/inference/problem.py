@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -134,17 +134,22 @@ def column_moments(x: np.ndarray, weight: np.ndarray):
     return mean, np.sqrt(sum(weight[b] @ (x[b] - mean) ** 2 for b in blocks) / total)
 
 
-def _spread(structure: Structure, x: np.ndarray, weight: np.ndarray, mean: np.ndarray, scale: np.ndarray):
+def correlations(x: np.ndarray, weight: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Weighted correlations (D, D) of columns with these means and standard deviations."""
+    found = np.zeros((len(scale), len(scale)))
+    for b in _blocks(x):
+        rows = (x[b] - mean) / scale
+        found += (rows * weight[b][:, None]).T @ rows
+    return found / weight.sum()
+
+
+def _spread(structure: Structure, scale: np.ndarray, correlation: np.ndarray | None):
     """Packed covariance of rows in the user's units, and the columns that depend on others."""
     if structure.rank == 1:
         return scale**2, ()
     if structure.rank == 0:
         return np.mean(scale**2), ()
-    correlation = np.zeros((len(scale), len(scale)))
-    for b in _blocks(x):
-        rows = (x[b] - mean) / scale
-        correlation += (rows * weight[b][:, None]).T @ rows
-    correlation /= weight.sum()
+    assert correlation is not None
     dependent = _dependent_columns(correlation)
     if dependent:
         correlation = correlation + RIDGE * np.eye(len(scale))
@@ -196,8 +201,8 @@ def _geometry(structure: Structure, mean, covariance):
     return coordinates, coordinates.log_det, jnp.sqrt(jnp.diagonal(structure.to_dense(held, len(mean))))
 
 
-def held_rows(x: np.ndarray, weight: np.ndarray, change: Callable[[np.ndarray], np.ndarray], dtype: str = "float64"):
-    """Rows (N', D) as ``change`` makes them of rows (N, D), a block at a time, and weights (N',), padded as in `padded`."""
+def held_rows(x: np.ndarray, weight: np.ndarray, change: Callable[[np.ndarray], np.ndarray], dtype: str = "float64", n: int | None = None):
+    """Rows (N', D) as ``change`` makes them of rows (N, D), a block at a time, and weights (N',), padded to ``n`` or as in `padded`."""
 
     def write_rows(rows: np.ndarray) -> None:
         for b in _blocks(x):
@@ -207,8 +212,31 @@ def held_rows(x: np.ndarray, weight: np.ndarray, change: Callable[[np.ndarray], 
     def write_weight(values: np.ndarray) -> None:
         values[: len(weight)] = weight
 
-    n = len(x) + _extra(len(x))
+    n = n or len(x) + _extra(len(x))
     return _held((n, x.shape[1]), dtype, write_rows), _held((n,), dtype, write_weight)
+
+
+class Layout(NamedTuple):
+    """Inner coordinates for data with certain moments; as in `Problem`. ``change`` takes rows (N, D) of the user's into them."""
+
+    coordinates: Coordinates
+    log_det: float
+    column_scale: np.ndarray
+    dependent: tuple[int, ...]
+    change: Callable[[np.ndarray], np.ndarray]
+
+
+def lay_out(structure: Structure, mean: np.ndarray, scale: np.ndarray, correlation: np.ndarray | None) -> Layout:
+    """Inner coordinates for data with these means, standard deviations and, where the structure is full, correlations."""
+    covariance, dependent = _spread(structure, scale, correlation)
+    coordinates, log_det, held = _geometry(structure, mean, covariance)
+    turn = np.linalg.inv(np.asarray(coordinates.factor) / scale[:, None]).T if structure.rank == 2 else None
+    unit = scale if structure.rank else np.sqrt(covariance)
+
+    def change(rows: np.ndarray) -> np.ndarray:
+        return (rows - mean) / unit if turn is None else ((rows - mean) / unit) @ turn
+
+    return Layout(coordinates, float(log_det), np.asarray(held), dependent, change)
 
 
 def prepare(x: np.ndarray, weight: np.ndarray, structure: Structure, dtype: str = "float64") -> Problem:
@@ -219,13 +247,11 @@ def prepare(x: np.ndarray, weight: np.ndarray, structure: Structure, dtype: str 
     """
     x = np.asarray(x, float)
     mean, scale = column_moments(x, weight)
-    covariance, dependent = _spread(structure, x, weight, mean, scale)
-    coordinates, log_det, held = _geometry(structure, mean, covariance)
-    turn = np.linalg.inv(np.asarray(coordinates.factor) / scale[:, None]).T if structure.rank == 2 else None
-    unit = scale if structure.rank else np.sqrt(covariance)
+    layout = lay_out(structure, mean, scale, correlations(x, weight, mean, scale) if structure.rank == 2 else None)
+    return laid_out(x, weight, layout, dtype)
 
-    def change(rows: np.ndarray) -> np.ndarray:
-        return (rows - mean) / unit if turn is None else ((rows - mean) / unit) @ turn
 
-    rows, weights = held_rows(x, weight, change, dtype)
-    return Problem(rows, weights, coordinates, float(log_det), np.asarray(held), dependent)
+def laid_out(x: np.ndarray, weight: np.ndarray, layout: Layout, dtype: str) -> Problem:
+    """Rows (N, D) with weights (N,) in inner coordinates that are given."""
+    rows, weights = held_rows(x, weight, layout.change, dtype)
+    return Problem(rows, weights, layout.coordinates, layout.log_det, layout.column_scale, layout.dependent)

@@ -106,9 +106,10 @@ def proceed(fit: Fit, problem: Problem, settings: Settings, limit: int | None = 
 def polish(fit: Fit, problem: Problem, settings: Settings) -> Fit:
     """Take a converged fit on until its statistics stand still, so that parameters have digits to spare.
 
-    A bound known to 1e-15 of itself fixes the parameters at its top to 1e-7 only. At most half as many passes as were made.
+    A bound known to 1e-15 of itself fixes the parameters at its top to 1e-7 only. At most half as many passes as were made, trials of
+    smaller models included, or as may be made.
     """
-    limit = min(fit.n_steps // 2 + 10, settings.max_steps - fit.n_steps)
+    limit = min(fit.n_steps // 2 + 10, settings.max_steps // 2)
     if not settings.strict or fit.outcome != Outcome.CONVERGED or limit <= 0:
         return fit
     better = advance(fit.prior, fit.result.posterior, problem, settings, limit, fit.history, SETTLED)

@@ -1,0 +1,149 @@
+"""``bayesgmm.scan``: rows that stay where they are, in files, arrays on disk, batches or Dask, and are read as a fit needs them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.frames import to_rows
+from bayesgmm.inference.problem import SAMPLE
+from bayesgmm.sources import Source, of_array, of_batches, places_of
+from bayesgmm.validation import check_number
+
+ENDINGS = (".parquet", ".feather", ".arrow", ".npy")
+
+
+def scan(data: Any, columns: Sequence[str | int] | None = None, *, weight: str | int | None = None, sample: int = SAMPLE) -> Source:
+    """Rows that are too many for memory, to be read a batch at a time by whatever takes an ``X``.
+
+    Nothing is read but names and types of columns. A fit reads all rows once to know their spread and once for a sample; finds starts, and
+    components that are not needed, on the sample; then makes as many passes over all rows as it needs, each exact. No copy of the
+    rows is kept.
+
+    Parameters
+    ----------
+    data : str or Path, array, iterable, callable, Dask array or Dask data frame
+        A Parquet, Feather, Arrow or ``.npy`` file; a folder of such files, or a pattern such as ``"data/part-*.parquet"``, read in the
+        order of their names; a ``numpy.memmap`` or other array (N, D); a list of arrays or data frames; a function without
+        arguments that answers an iterator over arrays or data frames, anew each time it is called.
+    columns : sequence of str or int, optional
+        Columns to use, in this order; all by default.
+    weight : str or int, optional
+        Column that holds the weights of the rows; it is not one of the D columns.
+    sample : int, default 65,536
+        Rows, drawn in proportion to their weights, that starts and pruning look at. A component with a share of the rows far below 1
+        in so many may be missed.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ValueError
+        No such file, no file of a known kind in a folder, a column that a file lacks or that holds no numbers, an iterator that can be read
+        only once.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x, names, labels = bg.load_dataset("faithful")
+    >>> rows = bg.scan([x[:100], x[100:]])
+    >>> model = bg.BayesianGaussianMixture(n_components=10, random_state=0).fit(rows)
+    >>> model.n_components_
+    2
+    """
+    check_number("sample", sample, 2, integer=True)
+    if isinstance(data, Source):
+        raise ValueError("This is a source of rows already; scan takes files, arrays, batches or Dask collections.")
+    names, n_columns, title, reader = _known(data)
+    chosen = places_of(columns, names, n_columns, title)
+    if weight is not None and columns is not None:
+        chosen += [j for j in places_of([weight], names, n_columns, title) if j not in chosen]
+    kept = None if names is None else tuple(names[j] for j in chosen)
+    if weight is not None and not isinstance(weight, str):
+        weight = chosen.index(weight)
+    return Source(reader(chosen), kept, len(chosen), weight, title, sample)
+
+
+Known = tuple[tuple[str, ...] | None, int, str, Callable[[list[int]], Callable]]
+"""Names of all columns, their number, what the source is, and what makes a reader of some columns."""
+
+
+def _known(data: Any) -> Known:
+    if isinstance(data, (str, os.PathLike)):
+        return _of_files(_files(os.fspath(data)), os.fspath(data))
+    if hasattr(data, "dask"):
+        from bayesgmm.bridges.dask import known
+
+        return known(data)
+    if isinstance(data, np.ndarray):
+        place = f"file {str(data.filename)!r}" if isinstance(data, np.memmap) and data.filename else "the array"
+        return None, data.shape[-1] if data.ndim else 0, place, of_array(data, place, place)
+    if hasattr(data, "__next__"):
+        raise ValueError("This iterator can be read only once, and a fit reads its rows many times; give a function that makes it.")
+    if not callable(data) and not isinstance(data, Sequence):
+        raise ValueError(
+            f"scan takes files, arrays, lists of batches, functions that make them, or Dask collections; got a {type(data).__name__}."
+        )
+    return _of_batches(data if callable(data) else lambda: data)
+
+
+def _of_batches(again: Callable[[], Any]) -> Known:
+    first = next(iter(again()), None)
+    if first is None:
+        raise ValueError("There is no batch of rows to read.")
+    rows = to_rows(first)
+    if rows.values.ndim != 2:
+        raise ValueError(f"Each batch must hold rows and columns (M, D); the first has the shape {rows.values.shape}.")
+    return rows.names, rows.values.shape[1], "the batches", lambda chosen: of_batches(again, rows.names, chosen)
+
+
+def _files(name: str) -> list[Path]:
+    """The files that a name, a folder or a pattern stands for."""
+    path = Path(name)
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file() and not p.name.startswith((".", "_")))
+        if not found:
+            raise ValueError(f"{name!r} holds no file whose name ends in {', '.join(ENDINGS)}.")
+    else:
+        found = [path] if path.is_file() else sorted(Path(p) for p in glob.glob(name, recursive=True))
+        if not found:
+            raise ValueError(f"There is no file {name!r}.")
+    kinds = sorted({p.suffix.lower() for p in found})
+    if len(kinds) > 1 or kinds[0] not in ENDINGS:
+        listed = " and ".join(map(repr, kinds))
+        raise ValueError(f"{name!r} stands for files that end in {listed}; needed is one kind of {', '.join(ENDINGS)}.")
+    if kinds == [".npy"] and len(found) > 1:
+        raise ValueError(f"{name!r} stands for {len(found)} .npy files; give one, or a list of arrays opened with mmap_mode='r'.")
+    return found
+
+
+def _of_files(paths: list[Path], name: str) -> Known:
+    if paths[0].suffix.lower() == ".npy":
+        return _known(_mapped(paths[0]))
+    try:
+        from bayesgmm.bridges import arrow
+    except ImportError:
+        raise ValueError(f"Reading {name!r} needs pyarrow: install bayesgmm[parquet].") from None
+    names = arrow.columns_of(paths)
+
+    def reader(chosen: list[int]) -> Callable:
+        wanted = [names[j] for j in chosen]
+        arrow.check_numeric(paths, wanted)
+        return arrow.reader(paths, wanted)
+
+    title = f"file {str(paths[0])!r}" if len(paths) == 1 else f"{len(paths)} files of {name!r}"
+    return names, len(names), title, reader
+
+
+def _mapped(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"file {str(path)!r} could not be read: {str(error).rstrip('.')}. It may be damaged or incomplete.") from None

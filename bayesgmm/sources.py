@@ -1,0 +1,174 @@
+"""Rows that need not be in memory: a source reads them a batch at a time, as often as a fit needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesgmm.frames import column_label, to_rows
+from bayesgmm.inference.problem import SAMPLE
+from bayesgmm.validation import LARGEST, Names, close_match
+
+BATCH = 2**16
+"""Rows of an array that are looked at together."""
+
+
+class Piece(NamedTuple):
+    """Some rows of a source, one after the other.
+
+    Attributes
+    ----------
+    values : ndarray, shape (M, D')
+        All columns that the source reads.
+    place : str
+        Where they are from, for messages: ``file 'a.parquet', row group 3``.
+    first : int
+        Number of the first of them, counted from 0 in that place.
+    """
+
+    values: np.ndarray
+    place: str
+    first: int
+
+
+class Source:
+    """Rows (N, D) to be read a batch at a time, in the same order every time; `bayesgmm.scan` makes one.
+
+    Parameters
+    ----------
+    read : callable
+        Answers an iterator of `Piece`, anew each time.
+    columns : tuple of str, or None
+        Names of the columns that ``read`` answers, weights included.
+    n_columns : int
+    weight : str or int, optional
+        The column that holds weights of rows.
+    title : str
+        What it is, for messages.
+    sample : int
+        Rows that starts and pruning look at.
+
+    Attributes
+    ----------
+    names : tuple of str, or None
+        Names of the D columns.
+    n_features : int
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Iterable[Piece]],
+        columns: Names,
+        n_columns: int,
+        weight: str | int | None = None,
+        title: str = "X",
+        sample: int = SAMPLE,
+    ):
+        self._read, self._columns, self.title, self.sample = read, columns, title, sample
+        self._weight = None if weight is None else place_of(weight, columns, n_columns, title)
+        self._kept = [j for j in range(n_columns) if j != self._weight]
+        self.names = None if columns is None else tuple(columns[j] for j in self._kept)
+        self.n_features = len(self._kept)
+        if not self._kept:
+            raise ValueError(f"{title} has no columns{' beside that of weights' if weight is not None else ''}.")
+
+    def __repr__(self) -> str:
+        columns = f"{self.n_features} columns" + (f" ({', '.join(self.names[:8])})" if self.names else "")
+        return f"<{self.title}: {columns}, read in batches>"
+
+    def batches(self, check: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows (M, D) and weights (M,), batch after batch; with ``check`` numbers that no fit can use are refused with their place."""
+        for piece in self._read():
+            values = piece.values
+            if values.shape[1] != len(self._kept) + (self._weight is not None):
+                raise ValueError(f"{piece.place} has {values.shape[1]} columns; the first rows of {self.title} have {len(self._kept)}.")
+            if check:
+                self._check(piece)
+            if self._weight is None:
+                yield values, np.ones(len(values))
+            else:
+                yield values[:, self._kept], values[:, self._weight]
+
+    def _check(self, piece: Piece) -> None:
+        """Finite numbers whose squares can be held, and weights that are not negative."""
+        values, weight = piece.values, self._weight
+        low, high = values.min(initial=0), values.max(initial=0)  # not a number, if one is
+        if not (-LARGEST <= low and high <= LARGEST):
+            i, j = np.argwhere(~(np.abs(values) <= LARGEST))[0]
+            kind = "NaN" if np.isnan(values[i, j]) else "an infinite number" if np.isinf(values[i, j]) else f"{values[i, j]:g}"
+            raise ValueError(f"{self._told(piece, i, j)} holds {kind}; leave such rows out or fill them in.")
+        if weight is not None and (values[:, weight] < 0).any():
+            i = int(np.argmax(values[:, weight] < 0))
+            raise ValueError(f"{self._told(piece, i, weight)} holds the weight {values[i, weight]:g}; weights cannot be negative.")
+
+    def _told(self, piece: Piece, i: int, j: int) -> str:
+        """A cell in words."""
+        return f"{piece.place}: row {piece.first + int(i)} (counting from 0), {column_label(int(j), self._columns)}"
+
+
+def place_of(column: str | int, columns: Names, n_columns: int, title: str) -> int:
+    """Number of a column given by its name, or its number."""
+    if isinstance(column, str):
+        if columns is None:
+            raise ValueError(f"The columns of {title} have no names; give a number from 0 to {n_columns - 1} instead of {column!r}.")
+        if column not in columns:
+            raise ValueError(f"{title} has no column {column!r}; its columns are {', '.join(columns[:20])}.{close_match(column, columns)}")
+        return columns.index(column)
+    if isinstance(column, bool) or not isinstance(column, (int, np.integer)) or not 0 <= column < n_columns:
+        raise ValueError(f"A column of {title} is a name or a number from 0 to {n_columns - 1}; got {column!r}.")
+    return int(column)
+
+
+def places_of(chosen: Sequence[str | int] | None, columns: Names, n_columns: int, title: str) -> list[int]:
+    """Numbers of the columns to read; all where none are chosen."""
+    if chosen is None:
+        return list(range(n_columns))
+    found = [place_of(column, columns, n_columns, title) for column in ([chosen] if isinstance(chosen, (str, int)) else chosen)]
+    if len(set(found)) < len(found) or not found:
+        raise ValueError(f"columns must name one or more different columns of {title}; got {list(chosen)!r}.")
+    return found
+
+
+def of_array(array: Any, title: str, place: str) -> Callable[[Sequence[int]], Callable[[], Iterator[Piece]]]:
+    """From the columns wanted to what reads them from an array (N, D), of which a batch at a time is held as float64."""
+    if array.ndim != 2 or not len(array):
+        raise ValueError(f"{title} must hold rows and columns (N, D), N at least 1; got an array of shape {array.shape}.")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{title} must hold real numbers; got an array of dtype {array.dtype}.")
+
+    def reader(chosen: Sequence[int]) -> Callable[[], Iterator[Piece]]:
+        whole = list(chosen) == list(range(array.shape[1]))
+
+        def read() -> Iterator[Piece]:
+            for first in range(0, len(array), BATCH):
+                rows = array[first : first + BATCH]
+                yield Piece(np.asarray(rows if whole else rows[:, list(chosen)], np.float64, order="C"), place, first)
+
+        return read
+
+    return reader
+
+
+def of_batches(again: Callable[[], Iterable[Any]], columns: Names, chosen: Sequence[int]) -> Callable[[], Iterator[Piece]]:
+    """What reads columns of an iterable of arrays or data frames, which ``again`` answers each time; by their names if they have some."""
+
+    def pick(batch: Any) -> np.ndarray:
+        rows = to_rows(batch)
+        known: Any = (rows.names or ()) if columns else range(rows.values.shape[1] if rows.values.ndim == 2 else 0)
+        wanted = [columns[j] for j in chosen] if columns else list(chosen)
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise ValueError(f"it has no {f'column {missing[0]!r}' if columns else f'columns up to number {max(chosen)}'}.")
+        return rows.values[:, [known.index(name) for name in wanted]]
+
+    def read() -> Iterator[Piece]:
+        for number, batch in enumerate(again()):
+            place = f"batch {number} (counting from 0)"
+            try:
+                yield Piece(pick(batch), place, 0)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{place}: {error}") from None
+
+    return read
