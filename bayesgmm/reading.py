@@ -61,18 +61,23 @@ def scan(data: Any, columns: Sequence[str | int] | None = None, *, weight: str |
     check_number("sample", sample, 2, integer=True)
     if isinstance(data, Source):
         raise ValueError("This is a source of rows already; scan takes files, arrays, batches or Dask collections.")
-    names, n_columns, title, reader = _known(data)
+    names, n_columns, title, make = _known(data)
     chosen = places_of(columns, names, n_columns, title)
     if weight is not None and columns is not None:
         chosen += [j for j in places_of([weight], names, n_columns, title) if j not in chosen]
     kept = None if names is None else tuple(names[j] for j in chosen)
     if weight is not None and not isinstance(weight, str):
         weight = chosen.index(weight)
-    return Source(reader(chosen), kept, len(chosen), weight, title, sample)
+    return make(chosen, kept, len(chosen), weight, title, sample)
 
 
-Known = tuple[tuple[str, ...] | None, int, str, Callable[[list[int]], Callable]]
-"""Names of all columns, their number, what the source is, and what makes a reader of some columns."""
+Known = tuple[tuple[str, ...] | None, int, str, Callable[..., Source]]
+"""Names of all columns, their number, what the source is, and what makes it, given the columns wanted and how they are described."""
+
+
+def _local(reader: Callable[[list[int]], Callable]) -> Callable[..., Source]:
+    """What makes a source that is read in this process."""
+    return lambda chosen, *described: Source(reader(chosen), *described)
 
 
 def _known(data: Any) -> Known:
@@ -82,9 +87,9 @@ def _known(data: Any) -> Known:
         from bayesgmm.bridges.dask import known
 
         return known(data)
-    if isinstance(data, np.ndarray):
+    if hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__"):
         place = f"file {str(data.filename)!r}" if isinstance(data, np.memmap) and data.filename else "the array"
-        return None, data.shape[-1] if data.ndim else 0, place, of_array(data, place, place)
+        return None, data.shape[-1] if data.shape else 0, place, _local(of_array(data, place))
     if hasattr(data, "__next__"):
         raise ValueError("This iterator can be read only once, and a fit reads its rows many times; give a function that makes it.")
     if not callable(data) and not isinstance(data, Sequence):
@@ -101,7 +106,7 @@ def _of_batches(again: Callable[[], Any]) -> Known:
     rows = to_rows(first)
     if rows.values.ndim != 2:
         raise ValueError(f"Each batch must hold rows and columns (M, D); the first has the shape {rows.values.shape}.")
-    return rows.names, rows.values.shape[1], "the batches", lambda chosen: of_batches(again, rows.names, chosen)
+    return rows.names, rows.values.shape[1], "the batches", _local(lambda chosen: of_batches(again, rows.names, chosen))
 
 
 def _files(name: str) -> list[Path]:
@@ -139,7 +144,7 @@ def _of_files(paths: list[Path], name: str) -> Known:
         return arrow.reader(paths, wanted)
 
     title = f"file {str(paths[0])!r}" if len(paths) == 1 else f"{len(paths)} files of {name!r}"
-    return names, len(names), title, reader
+    return names, len(names), title, _local(reader)
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.frames import column_label, to_rows
 from bayesgmm.inference.problem import SAMPLE
+from bayesgmm.inference.stream import Batch, Place, batch_rows, over_here, regrouped
 from bayesgmm.validation import LARGEST, Names, close_match
 
 BATCH = 2**16
@@ -66,7 +67,7 @@ class Source:
         title: str = "X",
         sample: int = SAMPLE,
     ):
-        self._read, self._columns, self.title, self.sample = read, columns, title, sample
+        self._read, self._columns, self._n_columns, self.title, self.sample = read, columns, n_columns, title, sample
         self._weight = None if weight is None else place_of(weight, columns, n_columns, title)
         self._kept = [j for j in range(n_columns) if j != self._weight]
         self.names = None if columns is None else tuple(columns[j] for j in self._kept)
@@ -78,9 +79,13 @@ class Source:
         columns = f"{self.n_features} columns" + (f" ({', '.join(self.names[:8])})" if self.names else "")
         return f"<{self.title}: {columns}, read in batches>"
 
-    def batches(self, check: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, check: bool = False) -> Iterator[Batch]:
         """Rows (M, D) and weights (M,), batch after batch; with ``check`` numbers that no fit can use are refused with their place."""
-        for piece in self._read():
+        return self.divided(self._read(), check)
+
+    def divided(self, pieces: Iterable[Piece], check: bool = False) -> Iterator[Batch]:
+        """Rows and weights of pieces that were read."""
+        for piece in pieces:
             values = piece.values
             if values.shape[1] != len(self._kept) + (self._weight is not None):
                 raise ValueError(f"{piece.place} has {values.shape[1]} columns; the first rows of {self.title} have {len(self._kept)}.")
@@ -90,6 +95,18 @@ class Source:
                 yield values, np.ones(len(values))
             else:
                 yield values[:, self._kept], values[:, self._weight]
+
+    def even(self, check: bool = False) -> Iterator[Batch]:
+        """The same in batches of equal size but for the last, however the source divides its rows."""
+        return regrouped(self.batches(check), batch_rows(self.n_features))
+
+    def over(self, work: Callable[[Place, Batch], Any], together: Callable[[Any, Any], Any], check: bool = False) -> Any:
+        """Go through all rows; see `bayesgmm.inference.stream.Over`."""
+        return over_here(self.even(check))(work, together)
+
+    def checked(self, work: Callable[[Place, Batch], Any], together: Callable[[Any, Any], Any]) -> Any:
+        """The same, with a check of every number."""
+        return self.over(work, together, check=True)
 
     def _check(self, piece: Piece) -> None:
         """Finite numbers whose squares can be held, and weights that are not negative."""
@@ -131,12 +148,12 @@ def places_of(chosen: Sequence[str | int] | None, columns: Names, n_columns: int
     return found
 
 
-def of_array(array: Any, title: str, place: str) -> Callable[[Sequence[int]], Callable[[], Iterator[Piece]]]:
+def of_array(array: Any, place: str) -> Callable[[Sequence[int]], Callable[[], Iterator[Piece]]]:
     """From the columns wanted to what reads them from an array (N, D), of which a batch at a time is held as float64."""
-    if array.ndim != 2 or not len(array):
-        raise ValueError(f"{title} must hold rows and columns (N, D), N at least 1; got an array of shape {array.shape}.")
+    if len(array.shape) != 2 or not len(array):
+        raise ValueError(f"{place} must hold rows and columns (N, D), N at least 1; got an array of shape {array.shape}.")
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{title} must hold real numbers; got an array of dtype {array.dtype}.")
+        raise ValueError(f"{place} must hold real numbers; got an array of dtype {array.dtype}.")
 
     def reader(chosen: Sequence[int]) -> Callable[[], Iterator[Piece]]:
         whole = list(chosen) == list(range(array.shape[1]))

@@ -110,7 +110,7 @@ def test_the_least_certain_rows_are_found_chunk_by_chunk(monkeypatch):
         monkeypatch.setattr(module, name, value)
     table = model.row_table(x)
     with jax.enable_x64(True):
-        found = rows.pass_over(model.posterior_, model._coordinates, [(x, weight)], 30)
+        found = rows.look(model.posterior_, model._coordinates, 30)((0, 0), (x, weight))
     used = np.flatnonzero(weight)
     least = used[np.argsort(table.probability[used], kind="stable")[:30]]
     np.testing.assert_array_equal(found.least, least)

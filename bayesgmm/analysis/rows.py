@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
@@ -143,7 +146,8 @@ class Pass(NamedTuple):
 
     Attributes
     ----------
-    label : ndarray of int, shape (N,), or None
+    labels : list of ndarray of int
+        Of all rows, one after the other, if they are kept.
     counts : ndarray of int, shape (K,)
         Rows of each label.
     log_certainty, log_likelihood : float
@@ -154,7 +158,7 @@ class Pass(NamedTuple):
         Of those rows.
     """
 
-    label: np.ndarray | None
+    labels: list[np.ndarray]
     counts: np.ndarray
     log_certainty: float
     log_likelihood: float
@@ -162,25 +166,60 @@ class Pass(NamedTuple):
     table: RowTable
 
 
-def pass_over(
-    posterior: Mixture, coordinates: Coordinates, batches: Iterable[tuple[np.ndarray, np.ndarray]], n_least: int, keep: bool = True
-) -> Pass:
-    """Labels, unless not to ``keep``, sums, and the ``n_least`` least certain rows, of batches of rows (M, D) with weights (M,)."""
-    given, labels, sums, least, table, first = _given(posterior, coordinates), [], np.zeros(2), np.empty(0, int), np.empty((0, 5)), 0
-    counts = np.zeros(posterior.n_components, np.int64)
-    for x, weight in batches:
-        for places, found in _table.pieces(given, x, _width(posterior, x)):
-            label, probability, density = found[:, 0].astype(np.int64), found[:, 2], found[:, 4]
-            counts += np.bincount(label, minlength=len(counts))
-            if keep:
-                labels.append(label)
-            sums += weight[places] @ np.log(probability), weight[places] @ density
-            new = _smallest(np.where(weight[places] > 0, probability, np.inf), n_least)
-            least, table = np.append(least, first + places.start + new), np.concatenate([table, found[new]])
-            kept = _smallest(table[:, 2], n_least)
-            least, table = least[kept], table[kept]
-        first += len(x)
-    return Pass(np.concatenate(labels) if keep else None, counts, float(sums[0]), float(sums[1]), least, _named(table))
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What one look at a batch of rows finds; row numbers are those in all rows, given the ``before`` of a survey.
+
+    Parameters
+    ----------
+    given : tuple
+        Of `_table`.
+    n_components, n_least : int
+        Components, and how many of the least certain rows are wanted.
+    keep : bool
+        Whether labels are.
+    before : dict, optional
+        Rows that come before each batch by its place.
+    """
+
+    given: tuple
+    n_components: int
+    n_least: int
+    keep: bool
+    before: dict[Any, tuple[int, float]] | None = None
+
+    def __call__(self, place: Any, batch: tuple[np.ndarray, np.ndarray]) -> Pass:
+        x, weight = batch
+        first = 0 if self.before is None else self.before[place][0]
+        width = kernel.row_width(self.given[0].structure, False, x.shape[1], self.n_components)
+        pieces = (self._piece(found, weight[places], first + places.start) for places, found in _table.pieces(self.given, x, width))
+        return reduce(self.together, pieces)
+
+    def _piece(self, found: np.ndarray, weight: np.ndarray, first: int) -> Pass:
+        label, probability, density = found[:, 0].astype(np.int64), found[:, 2], found[:, 4]
+        least = _smallest(np.where(weight > 0, probability, np.inf), self.n_least)
+        counts = np.bincount(label, minlength=self.n_components)
+        sums = float(weight @ np.log(probability)), float(weight @ density)
+        return Pass([label] if self.keep else [], counts, *sums, first + least, _named(found[least]))
+
+    def together(self, one: Pass, other: Pass) -> Pass:
+        """What a look at the rows of both finds."""
+        least, table = np.append(one.least, other.least), [np.append(a, b) for a, b in zip(one.table, other.table, strict=True)]
+        kept = _smallest(table[2], self.n_least)
+        return Pass(
+            one.labels + other.labels,
+            one.counts + other.counts,
+            one.log_certainty + other.log_certainty,
+            one.log_likelihood + other.log_likelihood,
+            least[kept],
+            RowTable(*(column[kept] for column in table)),
+        )
+
+
+def look(posterior: Mixture, coordinates: Coordinates, n_least: int, keep: bool = False, before: dict | None = None) -> Look:
+    """What looks at rows in the user's units under a posterior in the user's units."""
+    given = jax.tree.map(np.asarray, _given(posterior, coordinates))
+    return Look(given, posterior.n_components, n_least, keep, before)
 
 
 def _smallest(values: np.ndarray, n: int) -> np.ndarray:

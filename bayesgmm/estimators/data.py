@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm import storage
+from bayesgmm.analysis.rows import Look, Pass
 from bayesgmm.estimators.checkpoint import Checkpoint
 from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, make_problem, read_rows, read_training, settings_of
 from bayesgmm.frames import Rows
@@ -18,7 +19,7 @@ from bayesgmm.inference.moves import compact
 from bayesgmm.inference.problem import Problem, laid_out
 from bayesgmm.inference.restarts import SETTLED, Fit, Settings, polish
 from bayesgmm.inference.steps import drive, first
-from bayesgmm.inference.stream import Batch, Passes, Survey, batch_rows, draw, regrouped, survey
+from bayesgmm.inference.stream import Batch, Passes, Place, Survey, draw, survey
 from bayesgmm.progress import Progress
 from bayesgmm.reading import scan
 from bayesgmm.sources import Source
@@ -37,7 +38,7 @@ class InMemory:
     training: Training
     problem: Problem
     settings: Settings
-    keep_labels = True
+    keep_labels, before = True, None
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -56,9 +57,9 @@ class InMemory:
     def log_jacobian(self) -> float:
         return self.problem.log_jacobian
 
-    def batches(self) -> Iterator[Batch]:
-        """All rows and weights, in the user's units."""
-        yield self.training.values, self.training.weight
+    def seen(self, look: Look) -> Pass:
+        """What a look at all rows finds."""
+        return look((0, 0), (self.training.values, self.training.weight))
 
     def finished(self, search: Callable[[], Fit]) -> Fit:
         """What ``search`` finds, to the last digits."""
@@ -86,7 +87,7 @@ class FromSource:
         layout = self.survey.lay_out(COVARIANCE_TYPES[estimator.covariance_type][0])
         self.problem = laid_out(self.training.values, self.training.weight, layout, estimator.dtype)
         options = {"dtype": estimator.dtype, "chunk_size": self.settings.chunk_size}
-        self._passes = Passes(source.batches, layout.change, source.n_features, self.survey.n_rows, **options)
+        self._passes = Passes(source.over, layout.change, source.n_features, self.survey.n_rows, **options)
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, identity(estimator, self.survey, source))
 
     @property
@@ -102,9 +103,16 @@ class FromSource:
     def log_jacobian(self) -> float:
         return self.total * self.problem.log_det
 
-    def batches(self) -> Iterator[Batch]:
-        """All rows and weights, in the user's units."""
-        return regrouped(self.source.batches(), batch_rows(self.source.n_features))
+    @property
+    def before(self) -> dict[Place, tuple[int, float]]:
+        """Rows that come before each batch."""
+        return self.survey.before()
+
+    def seen(self, look: Look) -> Pass:
+        """What a look at all rows finds."""
+        with self.told:
+            self.told(f"reading {self.n_rows:,} rows for the last time")
+            return self.source.over(look, look.together)
 
     def finished(self, search: Callable[[], Fit]) -> Fit:
         """Passes over all rows from what ``search`` finds on the sample, or from where an earlier process was stopped."""
@@ -166,7 +174,8 @@ def identity(estimator: Any, known: Survey, source: Source) -> dict[str, Any]:
     """What tells a fit to rows of a source from others."""
     params = storage.storable(estimator.get_params())
     told = {name: params[name] for name in params if name not in ("verbose", "verbose_interval")}
-    return {"estimator": type(estimator).__name__, "parameters": told, "columns": source.names, "rows": known._asdict()}
+    rows = [known.n_rows, known.total, known.mean, known.scatter, known.low, known.high]
+    return {"estimator": type(estimator).__name__, "parameters": told, "columns": source.names, "rows": rows}
 
 
 def read_sample(
@@ -176,11 +185,11 @@ def read_sample(
     generator = np.random.default_rng(check_seed(random_state))
     with told:
         told("reading all rows once, for their spread")
-        known = survey(source.batches(check=True), source.n_features)
+        known = survey(source.checked)
         told(f"reading {known.n_rows:,} rows once more, for a sample")
         if not known.total > 0:
             raise ValueError(f"{source.title} has no row of positive weight.")
-        rows, weight = draw(source.batches(), known, source.sample, generator)
+        rows, weight = draw(source.over, known, source.sample, generator)
     extremes = np.concatenate([rows, known.low[None], known.high[None]])
     check_spread(extremes, np.ones(len(extremes)), source.names, constant_ok=what == "n_clusters", data=source.title)
     whole = known.n_rows <= source.sample
@@ -218,7 +227,7 @@ def batches_of(estimator: Any, X: Any, sample_weight: Any = None) -> Iterator[Ba
     names = getattr(estimator, "feature_names_in_", None)
     shape = Rows(np.empty((0, source.n_features)), source.names)
     check_columns(shape, None if names is None else tuple(names), estimator.n_features_in_, type(estimator).__name__)
-    return regrouped(source.batches(check=True), batch_rows(source.n_features))
+    return source.even(check=True)
 
 
 def over_batches(function: Callable[[np.ndarray], np.ndarray], batches: Iterator[Batch]) -> np.ndarray:

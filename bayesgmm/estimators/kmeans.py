@@ -104,7 +104,7 @@ class KMeans(Estimator):
         known, training = read_sample(source, self.n_clusters, self.random_state, Progress(True if self.verbose else None), "n_clusters")
         mean, scale = known.mean, np.sqrt((known.scale**2).mean())
         found = self._search(training, mean, scale).posterior
-        passes = Passes(source.batches, lambda block: (block - mean) / scale, source.n_features, known.n_rows, assign=hard)
+        passes = Passes(source.over, lambda block: (block - mean) / scale, source.n_features, known.n_rows, assign=hard)
         limits = Limits(known.total, self.tol, self.max_iter, np.inf)
         self._store(run_over(passes, FlatCentroids(len(found.mean)), found, limits, self.max_iter), mean, scale, source.names)
         vars(self).pop("labels_", None)

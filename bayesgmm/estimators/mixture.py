@@ -75,8 +75,8 @@ def _store_data_facts(estimator, data: InMemory | FromSource) -> None:
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
     estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, d)
-    found = rows.pass_over(estimator.posterior_, estimator._coordinates, data.batches(), N_DOUBTFUL, data.keep_labels)
-    _put(estimator, "labels_", found.label)
+    found = data.seen(rows.look(estimator.posterior_, estimator._coordinates, N_DOUBTFUL, data.keep_labels, data.before))
+    _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
     estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows
     estimator._doubtful = [
@@ -181,15 +181,11 @@ class MixtureEstimator(Estimator):
     @in_float64
     def icl(self, X: Any, sample_weight: Any = None) -> float:
         """Integrated completed likelihood with hard labels at the point estimates; smaller is better."""
-        weights: list[float] = []
-
-        def counted():
-            for x, weight in batches_of(self, X, sample_weight):
-                weights.append(float(weight.sum()))
-                yield x, weight
-
-        found = rows.pass_over(self.posterior_, self._coordinates, counted(), 0, keep=False)
-        return criteria.icl(float(criteria.bic(found.log_likelihood, self.n_parameters_, sum(weights))), found.log_certainty)
+        look, sums = rows.look(self.posterior_, self._coordinates, 0), np.zeros(3)
+        for x, weight in batches_of(self, X, sample_weight):
+            found = look((0, 0), (x, weight))
+            sums += found.log_likelihood, found.log_certainty, weight.sum()
+        return criteria.icl(float(criteria.bic(sums[0], self.n_parameters_, sums[2])), sums[1])
 
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:

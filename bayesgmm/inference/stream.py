@@ -1,19 +1,22 @@
 """Rows that come in batches, as often as they are asked for: what a fit needs to know of them, and its passes over them.
 
-A pass reads batch after batch while threads work on those before; it holds a few batches at a time. Batches are divided anew into equal
-ones, and statistics added in the order of the rows, so that answers do not depend on how a source divides its rows.
+Whoever has the rows goes through them: an ``over`` is told what to do with each batch, in threads, processes or on other machines, and how
+to put two answers together, and does that in the order of the rows. So do a first reading, the drawing of a sample, and every pass.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from bayesgmm.core.statistics import Stats
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.statistics import Natural, Stats
 from bayesgmm.core.structures import Structure
 from bayesgmm.inference.kernel import soft
 from bayesgmm.inference.loop import Limits, Result, finish
@@ -23,6 +26,12 @@ from bayesgmm.inference.steps import added, drive, first, natural, spread, stati
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Rows (M, D) and their weights (M,)."""
+
+Place = tuple[int, int]
+"""Number of the part of the rows that a batch is from, and of the batch in it."""
+
+Over = Callable[[Callable[[Place, Batch], Any], Callable[[Any, Any], Any]], Any]
+"""Goes through all rows: what is done with each batch, and how two answers become one."""
 
 NUMBERS = 2**20
 """About how many numbers a batch holds."""
@@ -37,7 +46,7 @@ def batch_rows(n_features: int) -> int:
 
 
 def regrouped(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
-    """The same rows in batches of ``size``, of which the last may be smaller."""
+    """The same rows in batches of ``size``, of which the last may be smaller: answers do not depend on how a source divides its rows."""
     parts: list[Batch] = []
     missing = size
     for rows, weight in batches:
@@ -46,79 +55,27 @@ def regrouped(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
             rows, weight = rows[missing:], weight[missing:]
             missing -= len(parts[-1][0])
             if not missing:
-                yield _joined(parts)
+                yield joined(parts)
                 parts, missing = [], size
     if parts:
-        yield _joined(parts)
+        yield joined(parts)
 
 
-def _joined(parts: list[Batch]) -> Batch:
+def joined(parts: list[Batch]) -> Batch:
+    """One batch of several."""
     if len(parts) == 1:
         return parts[0]
     return np.concatenate([rows for rows, _ in parts]), np.concatenate([weight for _, weight in parts])
 
 
-class Survey(NamedTuple):
-    """What one reading tells of rows.
+def over_here(batches: Iterable[Batch], part: int = 0) -> Over:
+    """In this process: batches are read one after the other while threads work on those before."""
 
-    Attributes
-    ----------
-    n_rows : int
-    total : float
-        Sum of the weights.
-    mean : ndarray, shape (D,)
-    scatter : ndarray, shape (D, D)
-        Weighted sum of the outer products of differences to the mean.
-    low, high : ndarray, shape (D,)
-        Range of the rows of positive weight.
-    """
+    def over(work: Callable[[Place, Batch], Any], together: Callable[[Any, Any], Any]) -> Any:
+        with _workers() as each:
+            return reduce(together, each(lambda item: work((part, item[0]), item[1]), enumerate(batches)))
 
-    n_rows: int
-    total: float
-    mean: np.ndarray
-    scatter: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-    @property
-    def scale(self) -> np.ndarray:
-        """Standard deviations (D,) of the columns."""
-        return np.sqrt(np.diagonal(self.scatter) / self.total)
-
-    def lay_out(self, structure: Structure) -> Layout:
-        """Inner coordinates for a structure, as of rows in memory."""
-        scale = self.scale
-        return lay_out(structure, self.mean, scale, self.scatter / self.total / np.outer(scale, scale) if structure.rank == 2 else None)
-
-
-def _survey(batch: Batch) -> Survey:
-    rows, weight = batch
-    used, kept = (rows, weight) if (weight > 0).all() else (rows[weight > 0], weight[weight > 0])
-    d, total = rows.shape[1], float(kept.sum())
-    if not len(used):
-        return Survey(len(rows), 0.0, np.zeros(d), np.zeros((d, d)), np.full(d, np.inf), np.full(d, -np.inf))
-    mean = kept @ used / total
-    mean = mean + kept @ (used - mean) / total
-    rest = used - mean
-    return Survey(len(rows), total, mean, (rest * kept[:, None]).T @ rest, used.min(0), used.max(0))
-
-
-def _together(one: Survey, other: Survey) -> Survey:
-    """Moments of two sets of rows from those of each (Chan, Golub & LeVeque 1983, The American Statistician 37, eq. 2.1)."""
-    n_rows, total = one.n_rows + other.n_rows, one.total + other.total
-    low, high = np.minimum(one.low, other.low), np.maximum(one.high, other.high)
-    if not one.total or not other.total:
-        return (one if one.total else other)._replace(n_rows=n_rows)
-    apart = other.mean - one.mean
-    mean = one.mean + apart * (other.total / total)
-    scatter = one.scatter + other.scatter + np.outer(apart, apart) * (one.total * other.total / total)
-    return Survey(n_rows, total, mean, scatter, low, high)
-
-
-def survey(batches: Iterable[Batch], n_features: int) -> Survey:
-    """Read all rows once, for their moments."""
-    with _workers() as each:
-        return reduce(_together, each(_survey, regrouped(batches, batch_rows(n_features))))
+    return over
 
 
 @contextlib.contextmanager
@@ -131,33 +88,147 @@ def _workers() -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Itera
         yield each
 
 
-def draw(batches: Iterable[Batch], known: Survey, n: int, generator: np.random.Generator) -> Batch:
+class Survey(NamedTuple):
+    """What one reading tells of rows.
+
+    Attributes
+    ----------
+    sizes : dict
+        Rows, and their total weight, of each batch by its place.
+    total : float
+        Sum of the weights.
+    mean : ndarray, shape (D,)
+    scatter : ndarray, shape (D, D)
+        Weighted sum of the outer products of differences to the mean.
+    low, high : ndarray, shape (D,)
+        Range of the rows of positive weight.
+    """
+
+    sizes: dict[Place, tuple[int, float]]
+    total: float
+    mean: np.ndarray
+    scatter: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def n_rows(self) -> int:
+        return sum(n for n, _ in self.sizes.values())
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Standard deviations (D,) of the columns."""
+        return np.sqrt(np.diagonal(self.scatter) / self.total)
+
+    def lay_out(self, structure: Structure) -> Layout:
+        """Inner coordinates for a structure, as of rows in memory."""
+        scale = self.scale
+        return lay_out(structure, self.mean, scale, self.scatter / self.total / np.outer(scale, scale) if structure.rank == 2 else None)
+
+    def before(self) -> dict[Place, tuple[int, float]]:
+        """Rows, and their weight, that come before each batch."""
+        found, n, total = {}, 0, 0.0
+        for place in sorted(self.sizes):
+            found[place] = n, total
+            n, total = n + self.sizes[place][0], total + self.sizes[place][1]
+        return found
+
+
+def _survey(place: Place, batch: Batch) -> Survey:
+    rows, weight = batch
+    used, kept = counted(batch)
+    d, total, size = rows.shape[1], float(kept.sum()), {place: (len(rows), float(weight.sum()))}
+    if not len(used):
+        return Survey(size, 0.0, np.zeros(d), np.zeros((d, d)), np.full(d, np.inf), np.full(d, -np.inf))
+    mean = kept @ used / total
+    mean = mean + kept @ (used - mean) / total
+    rest = used - mean
+    return Survey(size, total, mean, (rest * kept[:, None]).T @ rest, used.min(0), used.max(0))
+
+
+def _together(one: Survey, other: Survey) -> Survey:
+    """Moments of two sets of rows from those of each (Chan, Golub & LeVeque 1983, The American Statistician 37, eq. 2.1)."""
+    sizes, total = one.sizes | other.sizes, one.total + other.total
+    if not one.total or not other.total:
+        return (one if one.total else other)._replace(sizes=sizes)
+    apart = other.mean - one.mean
+    mean = one.mean + apart * (other.total / total)
+    scatter = one.scatter + other.scatter + np.outer(apart, apart) * (one.total * other.total / total)
+    return Survey(sizes, total, mean, scatter, np.minimum(one.low, other.low), np.maximum(one.high, other.high))
+
+
+def survey(over: Over) -> Survey:
+    """Read all rows once, for their moments."""
+    return over(_survey, _together)
+
+
+def counted(batch: Batch) -> Batch:
+    """Rows of positive weight."""
+    rows, weight = batch
+    return batch if (weight > 0).all() else (rows[weight > 0], weight[weight > 0])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Draw:
+    """Rows of a batch at given sums of weights: the first whose weight, added to all before it, is above each."""
+
+    shares: np.ndarray
+    before: dict[Place, tuple[int, float]]
+    sizes: dict[Place, tuple[int, float]]
+
+    def __call__(self, place: Place, batch: Batch) -> list[Batch]:
+        rows, weight = counted(batch)
+        if not len(rows) or not len(self.shares):
+            return [(rows, weight)] if not len(self.shares) else []
+        low, high = self.before[place][1], self.before[place][1] + self.sizes[place][1]
+        mine = self.shares[(self.shares >= low) & (self.shares < high)] - low
+        places = np.minimum(np.searchsorted(np.cumsum(weight), mine, side="right"), len(rows) - 1)
+        return [(rows[places], np.ones(len(places)))]
+
+
+def draw(over: Over, known: Survey, n: int, generator: np.random.Generator) -> Batch:
     """About ``n`` rows, drawn in proportion to their weights and of equal weight, at most 1; or all of them, where they are no more.
 
     One row is drawn from each of as many equal shares of the total weight, in the order of the rows.
     """
-    batches = ((rows[weight > 0], weight[weight > 0]) for rows, weight in batches)
     if known.n_rows <= n:
-        return _joined(list(batches))
+        return joined(over(_Draw(np.empty(0), {}, {}), list.__add__))
     shares = (np.arange(n) + generator.random(n)) / n * known.total
-    found, passed, taken = [], 0.0, 0
-    for rows, weight in (batch for batch in batches if len(batch[0])):
-        steps = passed + np.cumsum(weight)
-        until = len(shares) if steps[-1] >= known.total else int(np.searchsorted(shares, steps[-1], side="left"))
-        places = np.minimum(np.searchsorted(steps, shares[taken:until], side="right"), len(rows) - 1)
-        found.append(rows[places])
-        passed, taken = float(steps[-1]), max(until, taken)
-    sample = np.concatenate(found)
-    return sample, np.full(len(sample), min(known.total / n, 1.0))
+    rows, weight = joined(over(_Draw(shares, known.before(), known.sizes), list.__add__))
+    return rows, weight * min(known.total / n, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Statistics:
+    """Statistics of a batch under a trial, and how many rows it has; of a tied model with ``spread`` None its scatter too."""
+
+    trial: Mixture
+    known: Natural
+    spread: np.ndarray | None
+    change: Callable[[np.ndarray], np.ndarray]
+    size: int
+    dtype: str
+    assign: Callable
+    chunk_size: int | None
+
+    def __call__(self, place: Place, batch: Batch) -> tuple[Stats, int]:
+        x, weight = held_rows(*batch, self.change, self.dtype, self.size)
+        unknown = self.trial.tied and self.spread is None
+        shared = spread(self.trial, x, weight, chunk_size=self.chunk_size) if unknown else self.spread
+        options = {"assign": self.assign, "chunk_size": self.chunk_size}
+        return statistics(self.trial.structure, self.known, x, weight, shared, **options), len(batch[0])
+
+
+def _added(one: tuple[Stats, int], other: tuple[Stats, int]) -> tuple[Stats, int]:
+    return added(one[0], other[0]), one[1] + other[1]
 
 
 class Passes:
-    """A way to collect statistics: a pass over batches of rows in the user's units.
+    """A way to collect statistics: passes over rows in the user's units, wherever they are.
 
     Parameters
     ----------
-    read : callable
-        Answers the batches anew each time.
+    over : callable
     change : callable
         Takes rows (M, D) into inner coordinates.
     n_features, n_rows : int
@@ -171,7 +242,7 @@ class Passes:
 
     def __init__(
         self,
-        read: Callable[[], Iterable[Batch]],
+        over: Over,
         change: Callable[[np.ndarray], np.ndarray],
         n_features: int,
         n_rows: int,
@@ -179,33 +250,19 @@ class Passes:
         assign: Callable = soft,
         chunk_size: int | None = None,
     ):
-        self.read, self.change, self.n_rows, self.dtype = read, change, n_rows, dtype
-        self.size = batch_rows(n_features)
-        self.options = {"assign": assign, "chunk_size": chunk_size}
+        self.over, self.n_rows, self.dtype = over, n_rows, dtype
         self._spread: np.ndarray | None = None
+        self._given = (change, batch_rows(n_features), dtype, assign, chunk_size)
 
     def __call__(self, trial) -> Stats:
         """Statistics of all rows under ``trial``."""
-        known, fresh = natural(trial), trial.tied and self._spread is None
-
-        def one(batch: Batch) -> tuple[Stats, int]:
-            x, weight = self.inward(batch)
-            shared = spread(trial, x, weight, chunk_size=self.options["chunk_size"]) if fresh else self._spread
-            return statistics(trial.structure, known, x, weight, shared, **self.options), len(batch[0])
-
-        with _workers() as each:
-            both = each(one, regrouped(self.read(), self.size))
-            stats, n = reduce(lambda a, b: (added(a[0], b[0]), a[1] + b[1]), both)
+        trial, known = jax.tree.map(np.asarray, (trial, natural(trial)))
+        stats, n = self.over(_Statistics(trial, known, self._spread, *self._given), _added)
         if n != self.n_rows:
             raise ValueError(f"The rows changed while they were read: there were {self.n_rows} of them, then {n}.")
-        if fresh:
+        if trial.tied and self._spread is None:
             self._spread = np.asarray(stats.scatter)
-        return stats if not trial.tied else stats._replace(scatter=self._spread)
-
-    def inward(self, batch: Batch):
-        """A batch in inner coordinates, made as large as all others by rows of weight 0."""
-        rows, weight = batch
-        return held_rows(rows, weight, self.change, self.dtype, self.size)
+        return stats._replace(scatter=self._spread) if trial.tied else stats
 
 
 def run_over(passes: Passes, prior, start, limits: Limits, max_steps: int, depth: int = 0) -> Result:
