@@ -75,9 +75,9 @@ Known = tuple[tuple[str, ...] | None, int, str, Callable[..., Source]]
 """Names of all columns, their number, what the source is, and what makes it, given the columns wanted and how they are described."""
 
 
-def _local(reader: Callable[[list[int]], Callable]) -> Callable[..., Source]:
-    """What makes a source that is read in this process."""
-    return lambda chosen, *described: Source(reader(chosen), *described)
+def _local(parts: Callable[[list[int]], Sequence[Callable]]) -> Callable[..., Source]:
+    """What makes a source that is read in this process, given what answers its parts."""
+    return lambda chosen, *described: Source(parts(chosen), *described)
 
 
 def _known(data: Any) -> Known:
@@ -138,13 +138,13 @@ def _of_files(paths: list[Path], name: str) -> Known:
         raise ValueError(f"Reading {name!r} needs pyarrow: install bayesgmm[parquet].") from None
     names = arrow.columns_of(paths)
 
-    def reader(chosen: list[int]) -> Callable:
+    def parts(chosen: list[int]) -> Sequence[Callable]:
         wanted = [names[j] for j in chosen]
         arrow.check_numeric(paths, wanted)
-        return arrow.reader(paths, wanted)
+        return arrow.parts(paths, wanted)
 
     title = f"file {str(paths[0])!r}" if len(paths) == 1 else f"{len(paths)} files of {name!r}"
-    return names, len(names), title, _local(reader)
+    return names, len(names), title, _local(parts)
 
 
 def _mapped(path: Path) -> np.ndarray:

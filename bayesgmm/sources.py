@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayesgmm.frames import column_label, to_rows
 from bayesgmm.inference.problem import SAMPLE
-from bayesgmm.inference.stream import Batch, Place, batch_rows, over_here, regrouped
+from bayesgmm.inference.stream import Batch, Together, Work, batch_rows, regrouped, workers
 from bayesgmm.validation import LARGEST, Names, close_match
 
-BATCH = 2**16
-"""Rows of an array that are looked at together."""
+PART = 8
+"""Batches a part of the rows of an array has; parts are worked on at the same time."""
 
 
 class Piece(NamedTuple):
@@ -39,10 +40,10 @@ class Source:
 
     Parameters
     ----------
-    read : callable
-        Answers an iterator of `Piece`, anew each time.
+    parts : sequence of callables
+        Parts of the rows, in order: each answers an iterator of `Piece`, anew each time.
     columns : tuple of str, or None
-        Names of the columns that ``read`` answers, weights included.
+        Names of the columns of pieces, weights included.
     n_columns : int
     weight : str or int, optional
         The column that holds weights of rows.
@@ -60,14 +61,14 @@ class Source:
 
     def __init__(
         self,
-        read: Callable[[], Iterable[Piece]],
+        parts: Sequence[Callable[[], Iterable[Piece]]],
         columns: Names,
         n_columns: int,
         weight: str | int | None = None,
         title: str = "X",
         sample: int = SAMPLE,
     ):
-        self._read, self._columns, self._n_columns, self.title, self.sample = read, columns, n_columns, title, sample
+        self._parts, self._columns, self._n_columns, self.title, self.sample = parts, columns, n_columns, title, sample
         self._weight = None if weight is None else place_of(weight, columns, n_columns, title)
         self._kept = [j for j in range(n_columns) if j != self._weight]
         self.names = None if columns is None else tuple(columns[j] for j in self._kept)
@@ -81,7 +82,7 @@ class Source:
 
     def batches(self, check: bool = False) -> Iterator[Batch]:
         """Rows (M, D) and weights (M,), batch after batch; with ``check`` numbers that no fit can use are refused with their place."""
-        return self.divided(self._read(), check)
+        return self.divided((piece for part in self._parts for piece in part()), check)
 
     def divided(self, pieces: Iterable[Piece], check: bool = False) -> Iterator[Batch]:
         """Rows and weights of pieces that were read."""
@@ -100,11 +101,27 @@ class Source:
         """The same in batches of equal size but for the last, however the source divides its rows."""
         return regrouped(self.batches(check), batch_rows(self.n_features))
 
-    def over(self, work: Callable[[Place, Batch], Any], together: Callable[[Any, Any], Any], check: bool = False) -> Any:
-        """Go through all rows; see `bayesgmm.inference.stream.Over`."""
-        return over_here(self.even(check))(work, together)
+    def over(self, work: Work, together: Together, check: bool = False) -> Any:
+        """Go through all rows; see `bayesgmm.inference.stream.Over`.
 
-    def checked(self, work: Callable[[Place, Batch], Any], together: Callable[[Any, Any], Any]) -> Any:
+        Threads read parts and work on them at the same time; where there is one part only, they work on batches while later ones are read.
+        """
+        with workers() as each:
+            if len(self._parts) > 1:
+                answers = each(lambda number: self.over_part(self._parts[number](), number, work, together, check), range(len(self._parts)))
+            else:
+                answers = each(lambda item: work((0, item[0]), item[1]), enumerate(self.even(check)))
+            found = put_together(together, answers)
+        if found is None:
+            raise ValueError(f"{self.title} has no rows.")
+        return found
+
+    def over_part(self, pieces: Iterable[Piece], number: int, work: Work, together: Together, check: bool) -> Any:
+        """What is found on the rows of a part; None if it has none."""
+        batches = regrouped(self.divided(pieces, check), batch_rows(self.n_features))
+        return put_together(together, (work((number, i), batch) for i, batch in enumerate(batches)))
+
+    def checked(self, work: Work, together: Together) -> Any:
         """The same, with a check of every number."""
         return self.over(work, together, check=True)
 
@@ -123,6 +140,13 @@ class Source:
     def _told(self, piece: Piece, i: int, j: int) -> str:
         """A cell in words."""
         return f"{piece.place}: row {piece.first + int(i)} (counting from 0), {column_label(int(j), self._columns)}"
+
+
+def put_together(together: Together, answers: Iterable[Any]) -> Any:
+    """Answers put together in their order; None where there is nothing."""
+    some = (answer for answer in answers if answer is not None)
+    first = next(some, None)
+    return first if first is None else reduce(together, some, first)
 
 
 def place_of(column: str | int, columns: Names, n_columns: int, title: str) -> int:
@@ -148,28 +172,28 @@ def places_of(chosen: Sequence[str | int] | None, columns: Names, n_columns: int
     return found
 
 
-def of_array(array: Any, place: str) -> Callable[[Sequence[int]], Callable[[], Iterator[Piece]]]:
-    """From the columns wanted to what reads them from an array (N, D), of which a batch at a time is held as float64."""
+def of_array(array: Any, place: str) -> Callable[[Sequence[int]], list[Callable[[], Iterator[Piece]]]]:
+    """From the columns wanted to the parts of an array (N, D), of which a batch at a time is held as float64."""
     if len(array.shape) != 2 or not len(array):
         raise ValueError(f"{place} must hold rows and columns (N, D), N at least 1; got an array of shape {array.shape}.")
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{place} must hold real numbers; got an array of dtype {array.dtype}.")
 
-    def reader(chosen: Sequence[int]) -> Callable[[], Iterator[Piece]]:
-        whole = list(chosen) == list(range(array.shape[1]))
+    def parts(chosen: Sequence[int]) -> list[Callable[[], Iterator[Piece]]]:
+        whole, size = list(chosen) == list(range(array.shape[1])), batch_rows(len(chosen))
 
-        def read() -> Iterator[Piece]:
-            for first in range(0, len(array), BATCH):
-                rows = array[first : first + BATCH]
+        def read(begin: int) -> Iterator[Piece]:
+            for first in range(begin, min(begin + PART * size, len(array)), size):
+                rows = array[first : first + size]
                 yield Piece(np.asarray(rows if whole else rows[:, list(chosen)], np.float64, order="C"), place, first)
 
-        return read
+        return [partial(read, begin) for begin in range(0, len(array), PART * size)]
 
-    return reader
+    return parts
 
 
-def of_batches(again: Callable[[], Iterable[Any]], columns: Names, chosen: Sequence[int]) -> Callable[[], Iterator[Piece]]:
-    """What reads columns of an iterable of arrays or data frames, which ``again`` answers each time; by their names if they have some."""
+def of_batches(again: Callable[[], Iterable[Any]], columns: Names, chosen: Sequence[int]) -> list[Callable[[], Iterator[Piece]]]:
+    """The one part of an iterable of arrays or data frames, which ``again`` answers each time; columns by name if they have some."""
 
     def pick(batch: Any) -> np.ndarray:
         rows = to_rows(batch)
@@ -188,4 +212,4 @@ def of_batches(again: Callable[[], Iterable[Any]], columns: Names, chosen: Seque
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{place}: {error}") from None
 
-    return read
+    return [read]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pyarrow.types as kinds
 
+from bayesgmm.inference.stream import batch_rows
 from bayesgmm.sources import Piece
 
 ENDINGS = (".parquet", ".feather", ".arrow")
 
-BATCH = 2**16
-"""Rows decoded together."""
+PART = 2**20
+"""Rows that a part has at least, of files with smaller row groups; parts are worked on at the same time."""
 
 
 @contextlib.contextmanager
@@ -32,37 +34,41 @@ def _in_words(place: str) -> Iterator[None]:
 
 
 class _Parquet:
-    """One Parquet file; its row groups are read one after the other."""
+    """One Parquet file, by its row groups."""
+
+    unit = "row group"
 
     def __init__(self, path: Path):
         self._file = pyarrow.parquet.ParquetFile(path)
         self.schema = self._file.schema_arrow
 
-    def batches(self, names: list[str], place: str) -> Iterator[tuple[str, int, Any]]:
-        """Place, number of the first row there, and record batch."""
-        for group in range(self._file.num_row_groups):
-            where, first = f"{place}, row group {group}", 0
-            with _in_words(where):
-                for batch in self._file.iter_batches(BATCH, row_groups=[group], columns=names):
-                    yield where, first, batch
-                    first += len(batch)
+    def sizes(self) -> list[int]:
+        """Rows of each row group."""
+        return [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
+
+    def batches(self, group: int, names: list[str], size: int) -> Iterator[Any]:
+        """Record batches of at most ``size`` rows."""
+        yield from self._file.iter_batches(size, row_groups=[group], columns=names, use_threads=False)
 
 
 class _Feather:
-    """One Feather or Arrow file; its record batches are read one after the other."""
+    """One Feather or Arrow file, by its record batches."""
+
+    unit = "record batch"
 
     def __init__(self, path: Path):
         self._file = pyarrow.ipc.open_file(pyarrow.OSFile(str(path)))
         self.schema = self._file.schema
 
-    def batches(self, names: list[str], place: str) -> Iterator[tuple[str, int, Any]]:
-        """Place, number of the first row there, and record batch."""
-        for number in range(self._file.num_record_batches):
-            where = f"{place}, record batch {number}"
-            with _in_words(where):
-                whole = self._file.get_batch(number).select(names)
-            for first in range(0, len(whole), BATCH):
-                yield where, first, whole.slice(first, BATCH)
+    def sizes(self) -> list[int]:
+        """Rows of each record batch, which only reading tells: each is a part."""
+        return [PART] * self._file.num_record_batches
+
+    def batches(self, group: int, names: list[str], size: int) -> Iterator[Any]:
+        """Slices of at most ``size`` rows."""
+        whole = self._file.get_batch(group).select(names)
+        for first in range(0, len(whole), size):
+            yield whole.slice(first, size)
 
 
 def _open(path: Path) -> _Parquet | _Feather:
@@ -93,17 +99,29 @@ def check_numeric(paths: Sequence[Path], names: Sequence[str]) -> None:
                 raise ValueError(f"{told}; choose others with columns=[...].")
 
 
-def reader(paths: Sequence[Path], names: Sequence[str]) -> Callable[[], Iterator[Piece]]:
-    """What reads these columns of all files in turn."""
+def parts(paths: Sequence[Path], names: Sequence[str]) -> list[Callable[[], Iterator[Piece]]]:
+    """Parts of the rows of all files, each of some row groups of one."""
+    found = []
+    for path in paths:
+        groups: list[int] = []
+        sizes, rows = _open(path).sizes(), 0
+        for group, size in enumerate(sizes):
+            groups, rows = [*groups, group], rows + size
+            if rows >= PART or group == len(sizes) - 1:
+                found.append(partial(_read, path, groups, list(names)))
+                groups, rows = [], 0
+    return found
 
-    def read() -> Iterator[Piece]:
-        for path in paths:
-            for place, first, batch in _open(path).batches(list(names), f"file {str(path)!r}"):
-                with _in_words(place):
-                    values = _values(batch, names)
-                yield Piece(values, place, first)
 
-    return read
+def _read(path: Path, groups: Sequence[int], names: list[str]) -> Iterator[Piece]:
+    """Rows of some row groups."""
+    file = _open(path)
+    for group in groups:
+        place, first = f"file {str(path)!r}, {file.unit} {group}", 0
+        with _in_words(place):
+            for batch in file.batches(group, names, batch_rows(len(names))):
+                yield Piece(_values(batch, names), place, first)
+                first += len(batch)
 
 
 def _values(batch: Any, names: Sequence[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ read anew for each pass unless the collection was persisted; a worker that is lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,8 +15,8 @@ from dask.base import compute
 from dask.delayed import delayed
 
 from bayesgmm.frames import to_rows
-from bayesgmm.inference.stream import Batch, Place, batch_rows, regrouped
-from bayesgmm.sources import Piece, Source
+from bayesgmm.inference.stream import Together, Work
+from bayesgmm.sources import Piece, Source, put_together
 
 GROUP = 8
 """Answers that are put together at a time."""
@@ -34,18 +34,13 @@ class DaskSource(Source):
     """
 
     def __init__(self, parts: Sequence[Any], *described: Any):
-        self._parts, self._described = list(parts), described
-        super().__init__(self._here, *described)
+        super().__init__([partial(_here, part, number) for number, part in enumerate(parts)], *described)
+        self._delayed, self._described = list(parts), described
 
-    def _here(self) -> Iterator[Piece]:
-        """Partition after partition in this process."""
-        for number, part in enumerate(self._parts):
-            yield _piece(compute(part)[0], number)
-
-    def over(self, work: Callable[[Place, Batch], Any], together: Callable[[Any, Any], Any], check: bool = False) -> Any:
+    def over(self, work: Work, together: Together, check: bool = False) -> Any:
         """Go through all rows, each partition where it is."""
-        source, part_of, joined_by = Source(list, *self._described), _delayed(_part), _delayed(_reduced)
-        answers = [part_of(part, number, source, work, together, check) for number, part in enumerate(self._parts)]
+        source, part_of, joined_by = Source([], *self._described), _delayed(_part), _delayed(_put_together)
+        answers = [part_of(part, number, source, work, together, check) for number, part in enumerate(self._delayed)]
         while len(answers) > 1:
             answers = [joined_by(together, *answers[i : i + GROUP]) for i in range(0, len(answers), GROUP)]
         found = compute(answers[0])[0]
@@ -67,17 +62,19 @@ def _piece(part: Any, number: int) -> Piece:
         raise type(error)(f"{place}: {error}") from None
 
 
-def _part(part: Any, number: int, source: Source, work: Callable, together: Callable, check: bool) -> Any:
-    """What is found on the rows of a partition; None if it has none. Runs where the partition is."""
+def _here(part: Any, number: int) -> Iterator[Piece]:
+    """A partition computed and brought to this process."""
+    yield _piece(compute(part)[0], number)
+
+
+def _part(part: Any, number: int, source: Source, work: Work, together: Together, check: bool) -> Any:
+    """What is found on the rows of a partition; runs where the partition is."""
     with jax.enable_x64(True):
-        batches = regrouped(source.divided([_piece(part, number)], check), batch_rows(source.n_features))
-        return _reduced(together, *(work((number, i), batch) for i, batch in enumerate(batches)))
+        return source.over_part([_piece(part, number)], number, work, together, check)
 
 
-def _reduced(together: Callable, *answers: Any) -> Any:
-    """Answers put together in their order; None where there is nothing."""
-    some = [answer for answer in answers if answer is not None]
-    return reduce(together, some) if some else None
+def _put_together(together: Together, *answers: Any) -> Any:
+    return put_together(together, answers)
 
 
 def known(data: Any) -> tuple[tuple[str, ...] | None, int, str, Callable[..., Source]]:

@@ -87,7 +87,7 @@ class FromSource:
         layout = self.survey.lay_out(COVARIANCE_TYPES[estimator.covariance_type][0])
         self.problem = laid_out(self.training.values, self.training.weight, layout, estimator.dtype)
         options = {"dtype": estimator.dtype, "chunk_size": self.settings.chunk_size}
-        self._passes = Passes(source.over, layout.change, source.n_features, self.survey.n_rows, **options)
+        self._passes = Passes(source.over, layout.inward, self.survey.n_rows, **options)
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, identity(estimator, self.survey, source))
 
     @property

@@ -15,7 +15,7 @@ from bayesgmm.estimators.training import Training, read_rows, read_training
 from bayesgmm.inference.kernel import hard
 from bayesgmm.inference.kmeans import Centroids, FlatCentroids, lloyd, nearest_centre, seed
 from bayesgmm.inference.loop import Limits, Result
-from bayesgmm.inference.problem import column_moments, held_rows, sampled
+from bayesgmm.inference.problem import Inward, column_moments, held_rows, sampled
 from bayesgmm.inference.restarts import split_keys
 from bayesgmm.inference.stream import Passes, run_over
 from bayesgmm.progress import Progress
@@ -94,7 +94,7 @@ class KMeans(Estimator):
 
     def _search(self, training: Training, mean, scale) -> Result:
         """The best of several starts on rows in memory."""
-        rows, weights = held_rows(*training.used(), lambda block: (block - mean) / scale)
+        rows, weights = held_rows(*training.used(), Inward(mean, scale))
         fits = [lloyd(rows, weights, c, tol=self.tol, max_steps=self.max_iter) for c in self._centres(rows, weights, mean, scale)]
         return max(fits, key=lambda fit: float(fit.lower_bound))
 
@@ -104,7 +104,7 @@ class KMeans(Estimator):
         known, training = read_sample(source, self.n_clusters, self.random_state, Progress(True if self.verbose else None), "n_clusters")
         mean, scale = known.mean, np.sqrt((known.scale**2).mean())
         found = self._search(training, mean, scale).posterior
-        passes = Passes(source.over, lambda block: (block - mean) / scale, source.n_features, known.n_rows, assign=hard)
+        passes = Passes(source.over, Inward(mean, scale), known.n_rows, assign=hard)
         limits = Limits(known.total, self.tol, self.max_iter, np.inf)
         self._store(run_over(passes, FlatCentroids(len(found.mean)), found, limits, self.max_iter), mean, scale, source.names)
         vars(self).pop("labels_", None)

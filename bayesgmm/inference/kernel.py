@@ -162,12 +162,13 @@ def collect_under(
     form: Callable | None = None,
     spread=None,
     axis: str | None = None,
+    change: Callable | None = None,
 ) -> Stats:
-    """`collect`, given the natural parameters and, of a tied model, the ``spread``."""
-    d, kept = x.shape[1], natural.level.dtype
+    """`collect`, given the natural parameters and, of a tied model, the ``spread``; ``change`` is made to rows before all else."""
+    d, kept, dtype = x.shape[1], natural.level.dtype, x.dtype if change is None else jax.eval_shape(change, x).dtype
     size = chunk_size or chunk_rows(structure, spread is not None, d, len(natural.level))
     features = structure.features if spread is None else with_constant
-    choose = by_form(structure, jax.tree.map(lambda a: a.astype(x.dtype), natural), form)
+    choose = by_form(structure, jax.tree.map(lambda a: a.astype(dtype), natural), form)
 
     def summed(rows, weights, scores):
         found = features(rows.T)
@@ -175,7 +176,8 @@ def collect_under(
         return (weights @ norm).astype(kept), (found @ (resp * weights).T).astype(kept)
 
     def one(rows, weights):
-        return choose(rows, partial(summed, rows, weights))
+        rows = rows if change is None else change(rows)
+        return choose(rows, partial(summed, rows, weights.astype(dtype)))
 
     log_norm, sums = over_devices(accumulate(one, x, weight, size), axis)
     return _packed(structure, sums, d, log_norm, spread)

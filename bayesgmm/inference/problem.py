@@ -212,18 +212,31 @@ def held_rows(x: np.ndarray, weight: np.ndarray, change: Callable[[np.ndarray], 
     def write_weight(values: np.ndarray) -> None:
         values[: len(weight)] = weight
 
-    n = n or len(x) + _extra(len(x))
+    n = len(x) + _extra(len(x))
     return _held((n, x.shape[1]), dtype, write_rows), _held((n,), dtype, write_weight)
 
 
+class Inward(NamedTuple):
+    """From rows (N, D) in the user's units to inner coordinates: ``(rows - origin) / unit``, times ``turn`` unless that is None."""
+
+    origin: Any
+    unit: Any
+    turn: Any = None
+
+    def __call__(self, rows):
+        """Rows in inner coordinates."""
+        found = (rows - self.origin) / self.unit
+        return found if self.turn is None else found @ self.turn
+
+
 class Layout(NamedTuple):
-    """Inner coordinates for data with certain moments; as in `Problem`. ``change`` takes rows (N, D) of the user's into them."""
+    """Inner coordinates for data with certain moments, as in `Problem`."""
 
     coordinates: Coordinates
     log_det: float
     column_scale: np.ndarray
     dependent: tuple[int, ...]
-    change: Callable[[np.ndarray], np.ndarray]
+    inward: Inward
 
 
 def lay_out(structure: Structure, mean: np.ndarray, scale: np.ndarray, correlation: np.ndarray | None) -> Layout:
@@ -232,11 +245,7 @@ def lay_out(structure: Structure, mean: np.ndarray, scale: np.ndarray, correlati
     coordinates, log_det, held = _geometry(structure, mean, covariance)
     turn = np.linalg.inv(np.asarray(coordinates.factor) / scale[:, None]).T if structure.rank == 2 else None
     unit = scale if structure.rank else np.sqrt(covariance)
-
-    def change(rows: np.ndarray) -> np.ndarray:
-        return (rows - mean) / unit if turn is None else ((rows - mean) / unit) @ turn
-
-    return Layout(coordinates, float(log_det), np.asarray(held), dependent, change)
+    return Layout(coordinates, float(log_det), np.asarray(held), dependent, Inward(mean, unit, turn))
 
 
 def prepare(x: np.ndarray, weight: np.ndarray, structure: Structure, dtype: str = "float64") -> Problem:
@@ -253,5 +262,5 @@ def prepare(x: np.ndarray, weight: np.ndarray, structure: Structure, dtype: str 
 
 def laid_out(x: np.ndarray, weight: np.ndarray, layout: Layout, dtype: str) -> Problem:
     """Rows (N, D) with weights (N,) in inner coordinates that are given."""
-    rows, weights = held_rows(x, weight, layout.change, dtype)
+    rows, weights = held_rows(x, weight, layout.inward, dtype)
     return Problem(rows, weights, layout.coordinates, layout.log_det, layout.column_scale, layout.dependent)

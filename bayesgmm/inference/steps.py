@@ -17,9 +17,13 @@ from bayesgmm.inference.kernel import collect_under, shared_spread
 from bayesgmm.inference.loop import Limits, Outcome, State, begin, judged
 
 
-def statistics(structure, known: Natural, x, weight, shared, *, assign: Callable, chunk_size: int | None) -> Stats:
-    """Statistics of a part of the rows, as numpy arrays, given the `natural` parameters and, of a tied model, the part's `spread`."""
-    return jax.tree.map(np.asarray, _statistics(structure, known, x, weight, shared, assign=assign, chunk_size=chunk_size))
+def statistics(structure, known: Natural, x, weight, shared, inward=None, dtype=None, *, assign: Callable, chunk_size: int | None) -> Stats:
+    """Statistics of a part of the rows, as numpy arrays, given the `natural` parameters and, of a tied model, the part's `spread`.
+
+    Rows in the user's units are taken ``inward`` chunk by chunk, to be of type ``dtype`` there.
+    """
+    found = _statistics(structure, known, x, weight, shared, inward, dtype=dtype, assign=assign, chunk_size=chunk_size)
+    return jax.tree.map(np.asarray, found)
 
 
 def added(one: Stats, other: Stats) -> Stats:
@@ -43,15 +47,16 @@ def natural(trial) -> Natural:
     return trial.natural()
 
 
-@jit(static_argnames=("structure", "assign", "chunk_size"), fast=True)
-def _statistics(structure, natural: Natural, x, weight, spread, assign: Callable, chunk_size: int | None) -> Stats:
-    return collect_under(structure, natural, x, weight, assign, chunk_size, spread=spread)
+@jit(static_argnames=("structure", "dtype", "assign", "chunk_size"), fast=True)
+def _statistics(structure, natural: Natural, x, weight, spread, inward, dtype, assign: Callable, chunk_size: int | None) -> Stats:
+    change = None if inward is None else lambda rows: inward(rows).astype(dtype)
+    return collect_under(structure, natural, x, weight, assign, chunk_size, spread=spread, change=change)
 
 
 @jit(static_argnames=("chunk_size",))
-def spread(start, x, weight, chunk_size: int | None):
+def spread(start, x, weight, inward=None, chunk_size: int | None = None):
     """Of a tied model, the scatter of a part of the rows, which no responsibilities change; None otherwise."""
-    return shared_spread(start, x, weight, chunk_size)
+    return shared_spread(start, x if inward is None else inward(x), weight, chunk_size)
 
 
 @jit(static_argnames=("max_steps", "depth", "dtype"))

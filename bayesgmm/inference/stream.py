@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +20,7 @@ from bayesgmm.core.structures import Structure
 from bayesgmm.inference.kernel import soft
 from bayesgmm.inference.loop import Limits, Result, finish
 from bayesgmm.inference.parallel import crew, possible
-from bayesgmm.inference.problem import Layout, held_rows, lay_out
+from bayesgmm.inference.problem import Inward, Layout, lay_out
 from bayesgmm.inference.steps import added, drive, first, natural, spread, statistics
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -30,7 +29,9 @@ Batch = tuple[np.ndarray, np.ndarray]
 Place = tuple[int, int]
 """Number of the part of the rows that a batch is from, and of the batch in it."""
 
-Over = Callable[[Callable[[Place, Batch], Any], Callable[[Any, Any], Any]], Any]
+Work = Callable[[Place, Batch], Any]
+Together = Callable[[Any, Any], Any]
+Over = Callable[[Work, Together], Any]
 """Goes through all rows: what is done with each batch, and how two answers become one."""
 
 NUMBERS = 2**20
@@ -68,18 +69,8 @@ def joined(parts: list[Batch]) -> Batch:
     return np.concatenate([rows for rows, _ in parts]), np.concatenate([weight for _, weight in parts])
 
 
-def over_here(batches: Iterable[Batch], part: int = 0) -> Over:
-    """In this process: batches are read one after the other while threads work on those before."""
-
-    def over(work: Callable[[Place, Batch], Any], together: Callable[[Any, Any], Any]) -> Any:
-        with _workers() as each:
-            return reduce(together, each(lambda item: work((part, item[0]), item[1]), enumerate(batches)))
-
-    return over
-
-
 @contextlib.contextmanager
-def _workers() -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
+def workers() -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
     """A function like ``map``, in threads where they may do the work."""
     if not possible():
         yield map
@@ -132,6 +123,13 @@ class Survey(NamedTuple):
             found[place] = n, total
             n, total = n + self.sizes[place][0], total + self.sizes[place][1]
         return found
+
+
+def filled(batch: Batch) -> Batch:
+    """As many rows as the next power of two, those added of weight 0, so that few shapes compile."""
+    rows, weight = batch
+    extra = max(FEWEST, 1 << (len(rows) - 1).bit_length()) - len(rows)
+    return (np.pad(rows, ((0, extra), (0, 0)), "edge"), np.pad(weight, (0, extra))) if extra else batch
 
 
 def _survey(place: Place, batch: Batch) -> Survey:
@@ -205,18 +203,17 @@ class _Statistics:
     trial: Mixture
     known: Natural
     spread: np.ndarray | None
-    change: Callable[[np.ndarray], np.ndarray]
-    size: int
+    inward: Inward
     dtype: str
     assign: Callable
     chunk_size: int | None
 
     def __call__(self, place: Place, batch: Batch) -> tuple[Stats, int]:
-        x, weight = held_rows(*batch, self.change, self.dtype, self.size)
+        x, weight = filled(batch)
         unknown = self.trial.tied and self.spread is None
-        shared = spread(self.trial, x, weight, chunk_size=self.chunk_size) if unknown else self.spread
-        options = {"assign": self.assign, "chunk_size": self.chunk_size}
-        return statistics(self.trial.structure, self.known, x, weight, shared, **options), len(batch[0])
+        shared = spread(self.trial, x, weight, self.inward, chunk_size=self.chunk_size) if unknown else self.spread
+        options = {"dtype": self.dtype, "assign": self.assign, "chunk_size": self.chunk_size}
+        return statistics(self.trial.structure, self.known, x, weight, shared, self.inward, **options), len(batch[0])
 
 
 def _added(one: tuple[Stats, int], other: tuple[Stats, int]) -> tuple[Stats, int]:
@@ -229,10 +226,10 @@ class Passes:
     Parameters
     ----------
     over : callable
-    change : callable
+    inward : Inward
         Takes rows (M, D) into inner coordinates.
-    n_features, n_rows : int
-        How many columns and rows there must be.
+    n_rows : int
+        How many there must be.
     dtype : str
         Of the rows while they are worked on.
     assign : callable
@@ -243,8 +240,7 @@ class Passes:
     def __init__(
         self,
         over: Over,
-        change: Callable[[np.ndarray], np.ndarray],
-        n_features: int,
+        inward: Inward,
         n_rows: int,
         dtype: str = "float64",
         assign: Callable = soft,
@@ -252,7 +248,7 @@ class Passes:
     ):
         self.over, self.n_rows, self.dtype = over, n_rows, dtype
         self._spread: np.ndarray | None = None
-        self._given = (change, batch_rows(n_features), dtype, assign, chunk_size)
+        self._given = (inward, dtype, assign, chunk_size)
 
     def __call__(self, trial) -> Stats:
         """Statistics of all rows under ``trial``."""
