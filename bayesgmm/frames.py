@@ -46,6 +46,8 @@ def _refuse(data: Any) -> None:
     kind = type(data).__name__
     if hasattr(data, "toarray") and hasattr(data, "nnz"):
         raise TypeError(f"Sparse input ({kind}) is not supported; pass X.toarray() if it fits in memory.")
+    if hasattr(data, "batches") and hasattr(data, "n_features"):
+        raise TypeError(f"X is read as it is needed ({data!r}); this needs rows in memory, for example a sample of them.")
     if kind in ("LazyFrame", "DuckDBPyRelation") or hasattr(data, "dask"):
         raise TypeError(f"X is lazy ({type(data).__module__}.{kind}); collect it first, for example with .collect().")
     if data is None or isinstance(data, (str, bytes, dict, set, frozenset)) or hasattr(data, "__next__"):

@@ -13,12 +13,19 @@ import numpy as np
 from bayesgmm.frames import to_rows
 from bayesgmm.inference.problem import SAMPLE
 from bayesgmm.sources import Source, of_array, of_batches, places_of
-from bayesgmm.validation import check_number
+from bayesgmm.validation import check_flag, check_number
 
 ENDINGS = (".parquet", ".feather", ".arrow", ".npy")
 
 
-def scan(data: Any, columns: Sequence[str | int] | None = None, *, weight: str | int | None = None, sample: int = SAMPLE) -> Source:
+def scan(
+    data: Any,
+    columns: Sequence[str | int] | None = None,
+    *,
+    weight: str | int | None = None,
+    sample: int = SAMPLE,
+    across_processes: bool = False,
+) -> Source:
     """Rows that are too many for memory, to be read a batch at a time by whatever takes an ``X``.
 
     Nothing is read but names and types of columns. A fit reads all rows once to know their spread and once for a sample; finds starts, and
@@ -38,6 +45,9 @@ def scan(data: Any, columns: Sequence[str | int] | None = None, *, weight: str |
     sample : int, default 65,536
         Rows, drawn in proportion to their weights, that starts and pruning look at. A component with a share of the rows far below 1
         in so many may be missed.
+    across_processes : bool, default False
+        Whether every process of ``jax.distributed``, which is to be initialised before, gives rows of its own here: all of them make the
+        same calls, statistics of all rows are shared, and each ends with the same fit.
 
     Returns
     -------
@@ -68,7 +78,7 @@ def scan(data: Any, columns: Sequence[str | int] | None = None, *, weight: str |
     kept = None if names is None else tuple(names[j] for j in chosen)
     if weight is not None and not isinstance(weight, str):
         weight = chosen.index(weight)
-    return make(chosen, kept, len(chosen), weight, title, sample)
+    return make(chosen, kept, len(chosen), weight, title, sample, check_flag("across_processes", across_processes))
 
 
 Known = tuple[tuple[str, ...] | None, int, str, Callable[..., Source]]
@@ -84,7 +94,10 @@ def _known(data: Any) -> Known:
     if isinstance(data, (str, os.PathLike)):
         return _of_files(_files(os.fspath(data)), os.fspath(data))
     if hasattr(data, "dask"):
-        from bayesgmm.bridges.dask import known
+        try:
+            from bayesgmm.bridges.dask import known
+        except ImportError:
+            raise ValueError("Dask collections need dask[array,dataframe]: install bayesgmm[dask].") from None
 
         return known(data)
     if hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__"):

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from bayesgmm.frames import column_label, to_rows
+from bayesgmm.inference.cluster import share
 from bayesgmm.inference.problem import SAMPLE
 from bayesgmm.inference.stream import Batch, Together, Work, batch_rows, regrouped, workers
 from bayesgmm.validation import LARGEST, Names, close_match
@@ -51,6 +53,8 @@ class Source:
         What it is, for messages.
     sample : int
         Rows that starts and pruning look at.
+    shared : bool
+        Whether every process of ``jax.distributed`` has such a source, of other rows.
 
     Attributes
     ----------
@@ -67,8 +71,10 @@ class Source:
         weight: str | int | None = None,
         title: str = "X",
         sample: int = SAMPLE,
+        shared: bool = False,
     ):
         self._parts, self._columns, self._n_columns, self.title, self.sample = parts, columns, n_columns, title, sample
+        self.shared = shared
         self._weight = None if weight is None else place_of(weight, columns, n_columns, title)
         self._kept = [j for j in range(n_columns) if j != self._weight]
         self.names = None if columns is None else tuple(columns[j] for j in self._kept)
@@ -102,7 +108,26 @@ class Source:
         return regrouped(self.batches(check), batch_rows(self.n_features))
 
     def over(self, work: Work, together: Together, check: bool = False) -> Any:
-        """Go through all rows; see `bayesgmm.inference.stream.Over`.
+        """Go through all rows; see `bayesgmm.inference.stream.Over`."""
+        if not self.shared:
+            found = self._over_here(work, together, check)
+        else:
+            found = put_together(together, self._over_processes(work, together, check))
+        if found is None:
+            raise ValueError(f"{self.title} has no rows.")
+        return found
+
+    def _over_processes(self, work: Work, together: Together, check: bool) -> list[Any]:
+        """What each process finds on its rows; what goes wrong in one is raised in all."""
+        begin = jax.process_index() << 32
+        try:
+            mine = self._over_here(lambda place, batch: work((begin + place[0], place[1]), batch), together, check)
+        except Exception as error:
+            return share(None, error)
+        return share(mine)
+
+    def _over_here(self, work: Work, together: Together, check: bool) -> Any:
+        """What is found on the rows that this process reads.
 
         Threads read parts and work on them at the same time; where there is one part only, they work on batches while later ones are read.
         """
@@ -111,10 +136,7 @@ class Source:
                 answers = each(lambda number: self.over_part(self._parts[number](), number, work, together, check), range(len(self._parts)))
             else:
                 answers = each(lambda item: work((0, item[0]), item[1]), enumerate(self.even(check)))
-            found = put_together(together, answers)
-        if found is None:
-            raise ValueError(f"{self.title} has no rows.")
-        return found
+            return put_together(together, answers)
 
     def over_part(self, pieces: Iterable[Piece], number: int, work: Work, together: Together, check: bool) -> Any:
         """What is found on the rows of a part; None if it has none."""

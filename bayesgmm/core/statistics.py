@@ -77,6 +77,13 @@ def product_form(structure: Structure, natural: Natural) -> Callable[[jax.Array]
     return shared
 
 
+def complete_log_prob(structure: Structure, natural: Natural, stats: Stats) -> jax.Array:
+    """Sum of all scores times responsibilities, in nats, from statistics alone: the expected log probability of rows and labels."""
+    linear = structure.multiply(natural.precision, natural.mean)
+    constant = natural.level - (linear * natural.mean).sum(-1) / 2
+    return (stats.counts * constant).sum() + (stats.sums * linear).sum() - structure.inner(natural.precision, stats.scatter).sum() / 2
+
+
 def centred_scores(structure: Structure, natural: Natural, x: jax.Array) -> jax.Array:
     """Scores (N, K) from differences to each mean: slower than `product_form`, no cancellation far from the origin."""
     precision = jnp.broadcast_to(natural.precision, (len(natural.level), *natural.precision.shape[1:]))

@@ -171,7 +171,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.dtype = dtype
 
     @in_float64
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None, passes: str = "exact"):
         """Fit to rows (N, D).
 
         Parameters
@@ -183,6 +183,9 @@ class BayesianGaussianMixture(MixtureEstimator):
         checkpoint : str or Path, optional
             For rows from `bayesgmm.scan` or Dask: a file that keeps where the fit is. If it is there already, the fit goes on from it,
             to the same answer.
+        passes : {"exact", "memoized", "stochastic"}, default "exact"
+            For such rows: exact passes over all rows; memoized ones, which renew the posterior after every part of the rows, and then exact
+            ones to the same optimum; or natural-gradient steps on batches, three readings in all, which end near an optimum only.
 
         Returns
         -------
@@ -194,10 +197,14 @@ class BayesianGaussianMixture(MixtureEstimator):
             The fit did not converge, or was interrupted (Ctrl-C) while it read rows from a source: it then holds the best found so far.
         """
         check_common(self)
-        data = read_data(self, X, sample_weight, checkpoint)
+        data = read_data(self, X, sample_weight, checkpoint, passes)
         prior = make_prior(self, data.problem)
         store(self, data.finished(lambda: self._search(prior, data.problem, data.training)), data)
         return self
+
+    def _prior(self, problem: Problem) -> Mixture:
+        """That of the fit, for further rows: with the components that it kept."""
+        return rows.law_inward(problem.coordinates, self.prior_)
 
     def _search(self, prior: Mixture, problem: Problem, training: Training) -> Fit:
         """Restarts, then fewer components on the best of them."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from bayesgmm import storage
 from bayesgmm.estimators.base import FitWarning
+from bayesgmm.inference.cluster import first_process, share
 
 SHARE = 0.02
 """Most of the time of a fit that writing takes."""
@@ -26,10 +27,12 @@ class Checkpoint:
     path : str or Path
     identity : dict
         What tells this fit from others: a file of another fit is not gone on from.
+    shared : bool
+        Whether several processes make the fit together: then the first writes and reads, for all.
     """
 
-    def __init__(self, path: Any, identity: dict[str, Any]):
-        self.path, self._identity = path, identity
+    def __init__(self, path: Any, identity: dict[str, Any], shared: bool = False):
+        self.path, self._identity, self._shared = path, identity, shared
         self._due, self._written = 0.0, False
 
     def read(self) -> dict[str, Any] | None:
@@ -40,6 +43,15 @@ class Checkpoint:
         ValueError
             The file is damaged or no checkpoint, or of another fit.
         """
+        if not self._shared:
+            return self._read()
+        try:
+            known = self._read() if first_process() else None
+        except Exception as error:
+            return share(None, error)[0]
+        return share(known)[0]
+
+    def _read(self) -> dict[str, Any] | None:
         path = storage.as_path(self.path)
         for left in path.parent.glob(f".{glob.escape(path.name)}.*"):  # by a process that was killed while it wrote
             left.unlink(missing_ok=True)
@@ -66,7 +78,7 @@ class Checkpoint:
             A later one cannot be; the file keeps what it had.
         """
         began = time.monotonic()
-        if began < self._due and not now:
+        if (began < self._due and not now) or (self._shared and not first_process()):
             return
         trees = {"identity": self._identity, "content": jax.tree.map(np.asarray, content)}
         try:

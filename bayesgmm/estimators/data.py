@@ -10,20 +10,22 @@ import numpy as np
 
 from bayesgmm import storage
 from bayesgmm.analysis.rows import Look, Pass
+from bayesgmm.core.pytree import replace
 from bayesgmm.estimators.checkpoint import Checkpoint
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, make_problem, read_rows, read_training, settings_of
+from bayesgmm.estimators.course import PASSES, Course
+from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, make_problem, read_rows, read_training, settings_of
 from bayesgmm.frames import Rows
 from bayesgmm.inference.compiling import make_room
-from bayesgmm.inference.loop import Limits, Outcome, State, finish
+from bayesgmm.inference.incremental import Rows as Batches
+from bayesgmm.inference.incremental import Seen, entropy_of, seen_together
 from bayesgmm.inference.moves import compact
-from bayesgmm.inference.problem import Problem, laid_out
-from bayesgmm.inference.restarts import SETTLED, Fit, Settings, polish
-from bayesgmm.inference.steps import drive, first
-from bayesgmm.inference.stream import Batch, Passes, Place, Survey, draw, survey
+from bayesgmm.inference.problem import Problem, in_coordinates, laid_out
+from bayesgmm.inference.restarts import Fit, Settings, advance, polish
+from bayesgmm.inference.stream import Batch, Passes, Place, Survey, batch_rows, draw, survey
 from bayesgmm.progress import Progress
 from bayesgmm.reading import scan
 from bayesgmm.sources import Source
-from bayesgmm.validation import check_columns, check_enough, check_seed, check_spread, check_weights
+from bayesgmm.validation import check_columns, check_enough, check_option, check_seed, check_spread, check_weights
 
 
 def as_source(X: Any) -> Source | None:
@@ -33,11 +35,13 @@ def as_source(X: Any) -> Source | None:
 
 @dataclasses.dataclass
 class InMemory:
-    """Rows in the memory of this process: the search sees all of them."""
+    """Rows in the memory of this process: the search sees all of them. ``earlier`` rows, and their weight, were learnt from before."""
 
     training: Training
     problem: Problem
     settings: Settings
+    earlier: int = 0
+    earlier_weight: float = 0.0
     keep_labels, before = True, None
 
     @property
@@ -55,7 +59,7 @@ class InMemory:
 
     @property
     def log_jacobian(self) -> float:
-        return self.problem.log_jacobian
+        return self.problem.log_jacobian + self.earlier_weight * self.problem.log_det
 
     def seen(self, look: Look) -> Pass:
         """What a look at all rows finds."""
@@ -75,20 +79,31 @@ class FromSource:
     source : Source
     checkpoint : str or Path, optional
         File that keeps where the passes are.
+    passes : {"exact", "memoized", "stochastic"}
     """
 
-    keep_labels = False
+    keep_labels, earlier = False, 0
 
-    def __init__(self, estimator: Any, source: Source, checkpoint: Any = None):
+    def __init__(self, estimator: Any, source: Source, checkpoint: Any = None, passes: str = "exact"):
         self.source, self.names, self.settings = source, source.names, settings_of(estimator)
         self.told = Progress(True if estimator.verbose else None)
         self.survey, self.training = read_sample(source, estimator.n_components, estimator.random_state, self.told)
         make_room()
         layout = self.survey.lay_out(COVARIANCE_TYPES[estimator.covariance_type][0])
         self.problem = laid_out(self.training.values, self.training.weight, layout, estimator.dtype)
-        options = {"dtype": estimator.dtype, "chunk_size": self.settings.chunk_size}
-        self._passes = Passes(source.over, layout.inward, self.survey.n_rows, **options)
-        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, identity(estimator, self.survey, source))
+        check_option("passes", passes, PASSES)
+        kind = {"dtype": estimator.dtype, "chunk_size": self.settings.chunk_size}
+        saved = None if checkpoint is None else Checkpoint(checkpoint, identity(estimator, self.survey, source, passes), source.shared)
+        self._course = Course(
+            passes=Passes(source.over, layout.inward, self.survey.n_rows, **kind),
+            rows=Batches(source.even, -(-self.survey.n_rows // batch_rows(source.n_features)), self.survey.total, layout.inward, **kind),
+            way=passes,
+            settings=self.settings,
+            moves=estimator._bayesian and bool(estimator.prune and estimator.moves),
+            checkpoint=saved,
+            told=self.told,
+            log_jacobian=self.log_jacobian,
+        )
 
     @property
     def n_rows(self) -> int:
@@ -116,66 +131,16 @@ class FromSource:
 
     def finished(self, search: Callable[[], Fit]) -> Fit:
         """Passes over all rows from what ``search`` finds on the sample, or from where an earlier process was stopped."""
-        known = self.checkpoint.read() if self.checkpoint else None
-        if known is None:
-            found = compact(search())
-            if not np.isfinite(found.bound):
-                return found
-            limits = Limits(*map(np.asarray, (self.total, self.settings.tol, self.settings.max_steps, np.inf)))
-            known = {"prior": found.prior, "limits": limits, "bounds": found.start_bounds, "state": None}
-            known["state"] = self._first(known["prior"], found.result.posterior, limits)
-            self._save(known, now=True)
         with self.told:
-            state = self._passed(known)
-            if self.settings.strict and int(state.outcome) == Outcome.CONVERGED and np.isinf(known["limits"].settle):
-                further = min(int(state.step) // 2 + 10, self.settings.max_steps - int(state.step))  # of what the history has room for
-                known["limits"] = known["limits"]._replace(limit=np.asarray(int(state.step) + further), settle=np.asarray(SETTLED))
-                known["state"] = state._replace(outcome=np.asarray(int(Outcome.RUNNING)))
-                state = self._settled(known, state) if further > 0 else state
-        history = np.asarray(state.history)[: int(state.step) + 1]
-        return Fit(known["prior"], finish(state), history, known["bounds"])
-
-    def _first(self, prior, start, limits: Limits) -> State:
-        return first(
-            prior, start, self._passes(start), limits, max_steps=self.settings.max_steps, depth=self._depth, dtype=self._passes.dtype
-        )
-
-    @property
-    def _depth(self) -> int:
-        return self.settings.depth
-
-    def _settled(self, known: dict[str, Any], converged: State) -> State:
-        """Further passes, until the statistics stand still or half as many passes as before were made."""
-        state = self._passed(known)
-        usual = int(state.outcome) in (Outcome.CONVERGED, Outcome.MAX_STEPS)
-        return state._replace(outcome=converged.outcome) if usual else state
-
-    def _passed(self, known: dict[str, Any]) -> State:
-        """Passes until the loop stops or is interrupted, each of which the checkpoint is told of."""
-
-        def after(state: State) -> None:
-            known["state"] = state
-            self.told(f"pass {int(state.step)} over {self.n_rows:,} rows, bound {float(state.bound) - self.log_jacobian:.6f}")
-            self._save(known)
-
-        try:
-            return drive(known["prior"], known["state"], self._passes, known["limits"], self._depth, self._passes.dtype, after)
-        except KeyboardInterrupt:
-            return known["state"]._replace(outcome=np.asarray(int(Outcome.INTERRUPTED)))
-        finally:
-            self._save(known, now=True)
-
-    def _save(self, known: dict[str, Any], now: bool = False) -> None:
-        if self.checkpoint:
-            self.checkpoint.write(known, now)
+            return self._course.run(lambda: compact(search()))
 
 
-def identity(estimator: Any, known: Survey, source: Source) -> dict[str, Any]:
+def identity(estimator: Any, known: Survey, source: Source, passes: str) -> dict[str, Any]:
     """What tells a fit to rows of a source from others."""
     params = storage.storable(estimator.get_params())
     told = {name: params[name] for name in params if name not in ("verbose", "verbose_interval")}
     rows = [known.n_rows, known.total, known.mean, known.scatter, known.low, known.high]
-    return {"estimator": type(estimator).__name__, "parameters": told, "columns": source.names, "rows": rows}
+    return {"estimator": type(estimator).__name__, "parameters": told, "passes": passes, "columns": source.names, "rows": rows}
 
 
 def read_sample(
@@ -203,18 +168,38 @@ def check_unweighted(sample_weight: Any) -> None:
         raise ValueError("Rows read from a source have their weights in a column of it: bayesgmm.scan(..., weight='name').")
 
 
-def read_data(estimator: Any, X: Any, sample_weight: Any, checkpoint: Any = None) -> InMemory | FromSource:
+def read_data(estimator: Any, X: Any, sample_weight: Any, checkpoint: Any = None, passes: str = "exact") -> InMemory | FromSource:
     """The rows of a fit of a mixture, checked."""
     source = as_source(X)
     if source is None:
-        if checkpoint is not None:
-            raise ValueError("checkpoint is for rows that are read as they are needed: give bayesgmm.scan(X) instead of X.")
+        for name, value, usual in (("checkpoint", checkpoint, None), ("passes", passes, "exact")):
+            if value != usual:
+                raise ValueError(f"{name} is for rows that are read as they are needed: give bayesgmm.scan(X) instead of X.")
         training = read_training(X, sample_weight, estimator.n_components, "n_components")
         return InMemory(training, make_problem(estimator, training), settings_of(estimator))
     check_unweighted(sample_weight)
     if not isinstance(estimator.init_params, str):
         raise ValueError("init_params must be a word for rows read from a source, since starts are made from a sample of them.")
-    return FromSource(estimator, source, checkpoint)
+    return FromSource(estimator, source, checkpoint, passes)
+
+
+def further_rows(estimator: Any, X: Any, sample_weight: Any) -> InMemory:
+    """Rows that a fitted mixture is to learn from, in its coordinates."""
+    check_common(estimator)
+    values = read_rows(estimator, X)
+    names = getattr(estimator, "feature_names_in_", None)
+    training = Training(values, None if names is None else tuple(names), check_weights(sample_weight, len(values)))
+    problem = in_coordinates(*training.used(), estimator._coordinates, estimator.dtype)
+    return InMemory(training, problem, settings_of(estimator), estimator.n_rows_seen_, float(estimator._stats.counts.sum()))
+
+
+def followed(estimator: Any, prior: Any, data: InMemory) -> Fit:
+    """The fit to further rows, given those that the estimator was fitted to."""
+    last, stats = data.problem.coordinates.mixture_inward(estimator.posterior_), estimator._stats
+    seen = Seen(prior, stats, entropy_of(last, stats))
+    fit = advance(seen, last, data.problem, data.settings, data.settings.max_steps)
+    total = seen_together(seen, fit.result.posterior, fit.result.stats)
+    return dataclasses.replace(fit, prior=prior, result=replace(fit.result, stats=total))
 
 
 def batches_of(estimator: Any, X: Any, sample_weight: Any = None) -> Iterator[Batch]:

@@ -155,7 +155,7 @@ class GaussianMixture(MixtureEstimator):
         self.dtype = dtype
 
     @in_float64
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None, passes: str = "exact"):
         """Fit to rows (N, D).
 
         Parameters
@@ -167,6 +167,9 @@ class GaussianMixture(MixtureEstimator):
         checkpoint : str or Path, optional
             For rows from `bayesgmm.scan` or Dask: a file that keeps where the fit is. If it is there already, the fit goes on from it,
             to the same answer.
+        passes : {"exact", "memoized", "stochastic"}, default "exact"
+            For such rows: exact passes over all rows; memoized ones, which renew the posterior after every part of the rows, and then exact
+            ones to the same optimum; or natural-gradient steps on batches, three readings in all, which end near an optimum only.
 
         Returns
         -------
@@ -178,7 +181,7 @@ class GaussianMixture(MixtureEstimator):
             The fit did not converge, or was interrupted (Ctrl-C) while it read rows from a source: it then holds the best found so far.
         """
         check_common(self)
-        data = read_data(self, X, sample_weight, checkpoint)
+        data = read_data(self, X, sample_weight, checkpoint, passes)
         prior = self._prior(data.problem)
         fit = data.finished(lambda: self._search(prior, data.problem, data.training))
         store(self, fit, data)

@@ -16,7 +16,7 @@ from bayesgmm.analysis.parameters import Published, draw_rows, published
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
-from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, over_batches
+from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
 from bayesgmm.inference.loop import MESSAGES, Outcome
@@ -44,7 +44,8 @@ def store(estimator: MixtureEstimator, fit: Fit, data: InMemory | FromSource) ->
     estimator.n_iter_ = fit.n_steps
     estimator.converged_ = fit.outcome == Outcome.CONVERGED
     estimator.n_starts_, estimator.restart_agreement_ = len(fit.start_bounds), fit.agreement
-    estimator._counts = np.asarray(fit.result.stats.counts)
+    estimator._stats, estimator.n_rows_seen_ = to_numpy(fit.result.stats), data.earlier + data.n_rows
+    estimator._counts = estimator._stats.counts
     estimator._multiplicity = multiplicity(fit.prior.weights, fit.result.stats.counts) if estimator._bayesian else None
     _store_data_facts(estimator, data)
 
@@ -125,9 +126,45 @@ class MixtureEstimator(Estimator):
     n_components_: int
     n_parameters_: int
     n_features_in_: int
+    n_rows_seen_: int
     _coordinates: Coordinates
     _counts: np.ndarray
+    _stats: Any
     _multiplicity: float | None
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None):
+        """Learn from further rows (M, D) that are seen once: the posterior of those before is the prior of these.
+
+        The first call, if there was no fit, is a fit with all starts; later ones keep the number of components, and the coordinates in
+        which earlier rows were standardised. ``lower_bound_`` is a bound on the evidence of all rows seen (maximum likelihood: on their
+        log-likelihood), but responsibilities of earlier rows are not made again, so that it depends on the order of the rows and is
+        lower than that of a fit to all. ``labels_``, ``log_likelihood_`` and criteria are those of the last rows; ``n_rows_seen_``
+        counts all.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (M, D)
+            Rows in memory; for rows in files `fit` with `bayesgmm.scan` is exact.
+        y : ignored
+        sample_weight : array, shape (M,), optional
+
+        Returns
+        -------
+        MixtureEstimator
+
+        References
+        ----------
+        Broderick, Boyd, Wibisono, Wilson & Jordan (2013), Streaming variational Bayes, NIPS; Neal & Hinton (1998) for maximum likelihood.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X, y, sample_weight)  # type: ignore[attr-defined]
+        return self._learn(X, sample_weight)
+
+    @in_float64
+    def _learn(self, X: Any, sample_weight: Any):
+        data = further_rows(self, X, sample_weight)
+        store(self, followed(self, self._prior(data.problem), data), data)
+        return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit and return the component (N,) of each row."""

@@ -177,8 +177,8 @@ def traced(*values: Any) -> bool:
 
 
 def elsewhere() -> bool:
-    """Whether the user has asked JAX for another device, a mesh of them, or for operations one at a time."""
-    return any(_special(jax.config)) or not jax.sharding.get_abstract_mesh().empty
+    """Whether the user has asked JAX for another device, a mesh of them, several processes, or for operations one at a time."""
+    return any(_special(jax.config)) or not jax.sharding.get_abstract_mesh().empty or jax.process_count() > 1
 
 
 def _size(shape: tuple[int, ...]) -> int:

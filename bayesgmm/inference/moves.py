@@ -89,8 +89,8 @@ def drop_empty(fit: Fit, problem: Problem, settings: Settings) -> Fit:
     return advance(prior, posterior, problem, settings, limit, fit.history)
 
 
-def _merges(fit: Fit) -> Iterator[tuple[Mixture, Mixture]]:
-    """Smaller models with two components made one, the best first."""
+def merges(fit: Fit, least: float = -np.inf) -> Iterator[tuple[Mixture, Mixture]]:
+    """Smaller models with two components made one, the best first; those that gain no more than ``least`` at best are left out."""
     kept = alive(fit)
     pairs = np.array([(a, b) for i, a in enumerate(kept) for b in kept[i + 1 :]])
     if not len(pairs):
@@ -98,7 +98,8 @@ def _merges(fit: Fit) -> Iterator[tuple[Mixture, Mixture]]:
     width = fit.prior.n_components * (fit.prior.n_components - 1) // 2
     padded = np.concatenate([pairs, np.repeat(pairs[:1], width - len(pairs), 0)])
     gains = np.asarray(merge_gains(fit.prior, fit.result.stats, jnp.asarray(padded)))[: len(pairs)]
-    for a, b in pairs[np.argsort(-gains)]:
+    order = np.argsort(-gains)
+    for a, b in pairs[order[gains[order] > least]]:
         yield merged_start(fit.prior, fit.result.stats, a, b)
 
 
@@ -137,7 +138,7 @@ def simplify(fit: Fit, problem: Problem, settings: Settings, notify: Callable[[s
     while True:
         fit = drop_empty(fit, problem, settings)
         notify(f"{len(alive(fit))} components, trying fewer")
-        better = _improved(fit, _merges(fit), problem, settings) or _improved(fit, _deletes(fit), problem, settings)
+        better = _improved(fit, merges(fit), problem, settings) or _improved(fit, _deletes(fit), problem, settings)
         if better is None:
             break
         fit = better

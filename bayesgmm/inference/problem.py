@@ -197,8 +197,22 @@ def _held(shape: tuple[int, ...], dtype, fill: Callable[[np.ndarray], Any]) -> j
 def _geometry(structure: Structure, mean, covariance):
     """Coordinates in which data with these moments are standard, their log-determinant, and the scale (D,) of the columns."""
     coordinates = standardising(structure, mean, covariance)
-    held = structure.transform(coordinates.factor, structure.identity(len(mean)))
-    return coordinates, coordinates.log_det, jnp.sqrt(jnp.diagonal(structure.to_dense(held, len(mean))))
+    return coordinates, *_facts(coordinates)
+
+
+def _facts(coordinates: Coordinates):
+    """Log-determinant of coordinates, and the scale (D,) of the columns."""
+    structure, d = coordinates.structure, len(coordinates.shift)
+    held = structure.transform(coordinates.factor, structure.identity(d))
+    return coordinates.log_det, jnp.sqrt(jnp.diagonal(structure.to_dense(held, d)))
+
+
+_known_facts = jit(_facts, brief=True)
+
+
+@jit(brief=True)
+def _inward(coordinates: Coordinates, rows):
+    return coordinates.inward(rows)
 
 
 def held_rows(x: np.ndarray, weight: np.ndarray, change: Callable[[np.ndarray], np.ndarray], dtype: str = "float64", n: int | None = None):
@@ -264,3 +278,10 @@ def laid_out(x: np.ndarray, weight: np.ndarray, layout: Layout, dtype: str) -> P
     """Rows (N, D) with weights (N,) in inner coordinates that are given."""
     rows, weights = held_rows(x, weight, layout.inward, dtype)
     return Problem(rows, weights, layout.coordinates, layout.log_det, layout.column_scale, layout.dependent)
+
+
+def in_coordinates(x: np.ndarray, weight: np.ndarray, coordinates: Coordinates, dtype: str = "float64") -> Problem:
+    """Rows (N, D) with weights (N,) in the coordinates of an earlier fit."""
+    log_det, scale = _known_facts(coordinates)
+    rows, weights = held_rows(np.asarray(x, float), weight, lambda block: np.asarray(_inward(coordinates, block)), dtype)
+    return Problem(rows, weights, coordinates, float(log_det), np.asarray(scale), ())

@@ -197,7 +197,7 @@ def draw(over: Over, known: Survey, n: int, generator: np.random.Generator) -> B
 
 
 @dataclasses.dataclass(frozen=True)
-class _Statistics:
+class Statistics:
     """Statistics of a batch under a trial, and how many rows it has; of a tied model with ``spread`` None its scatter too."""
 
     trial: Mixture
@@ -253,7 +253,7 @@ class Passes:
     def __call__(self, trial) -> Stats:
         """Statistics of all rows under ``trial``."""
         trial, known = jax.tree.map(np.asarray, (trial, natural(trial)))
-        stats, n = self.over(_Statistics(trial, known, self._spread, *self._given), _added)
+        stats, n = self.over(Statistics(trial, known, self._spread, *self._given), _added)
         if n != self.n_rows:
             raise ValueError(f"The rows changed while they were read: there were {self.n_rows} of them, then {n}.")
         if trial.tied and self._spread is None:
