@@ -1,4 +1,4 @@
-"""The command line: ``bayesgmm fit | select | datasets``. What only one command needs is imported by that command."""
+"""The command line: ``bayesgmm fit | select | predict | datasets``. What only one command needs is imported by that command."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from bayesgmm._version import __version__
 from bayesgmm.inference.cache import disable_compilation_cache
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
+MOST = 20
+"""Components to start from, or the largest number to try, unless told otherwise."""
+
 AUTO = "structure; auto compares all four by their evidence, as select does (default)"
 
 
@@ -35,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument("--covariance", choices=("auto", *STRUCTURES), default="auto", help=AUTO)
     fit.add_argument("--restarts", type=int, default=10, help="random starts of one structure (default: 10)")
     fit.add_argument("--out", metavar="DIR", help="folder for report.html, assignments.csv, model.npz and posterior.json")
+    fit.add_argument("--checkpoint", metavar="FILE", help="with --stream: keep where the fit is, and go on from there if the file exists")
     fit.set_defaults(run=run_fit)
     select = commands.add_parser("select", help="compare numbers of components and structures by every criterion")
     _add_data(select)
@@ -44,18 +48,33 @@ def build_parser() -> argparse.ArgumentParser:
     select.add_argument("--prior", default="hierarchical", help="prior of the variational fits: hierarchical (default) or fixed")
     select.add_argument("--plot", metavar="FILE", help="draw the criterion against the number of components, .png, .svg or .pdf")
     select.set_defaults(run=run_select)
+    predict = commands.add_parser("predict", help="write what a saved model says of every row")
+    predict.add_argument("model", metavar="MODEL", help="model file, such as model.npz from fit --out")
+    _add_source(predict)
+    predict.add_argument("--out", metavar="FILE", required=True, help="file to write, .csv or .parquet")
+    predict.set_defaults(run=run_predict)
     datasets = commands.add_parser("datasets", help="list the data sets in the package")
     datasets.set_defaults(run=run_datasets)
     return parser
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    """What every command on data takes."""
-    parser.add_argument("source", metavar="FILE_OR_DATASET", help="CSV, TSV, Parquet, Feather or .npy file, or a data set's name")
-    parser.add_argument("--columns", help="columns to use, separated by commas (default: all)")
+    """What every command that fits takes."""
+    _add_source(parser)
+    parser.add_argument("--sample", type=int, help="with --stream: rows that starts, pruning and comparisons look at (default: 65536)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--no-cache", action="store_true", help="do not keep compiled programs in the user's cache folder")
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    """Where rows come from."""
+    told = "CSV, TSV, Parquet, Feather or .npy file, a data set's name, or a folder or pattern of files to --stream"
+    parser.add_argument("source", metavar="FILE_OR_DATASET", help=told)
+    parser.add_argument("--columns", help="columns to use, separated by commas (default: all)")
+    parser.add_argument(
+        "--stream", action="store_true", help="read rows as they are needed instead of into memory (Parquet, Feather, .npy)"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -96,15 +115,12 @@ def run_datasets(args: argparse.Namespace) -> int:
 def run_fit(args: argparse.Namespace) -> int:
     """Read, fit, print, write."""
     began = time.perf_counter()
-    from bayesgmm.tables import read_table
-
-    table = read_table(args.source, _columns(args.columns))
-    _check(args, table)
+    given = _given(args)
     out = _prepare_folder(args.out)
-    if args.no_cache:
-        disable_compilation_cache()
-    best, selection = _best_of_all(table, args) if args.covariance == "auto" else (_fit_one(table, args), None)
-    facts = best.facts(table.values, title=table.title, units=table.units)
+    if args.checkpoint and (args.covariance == "auto" or given.values is not None):
+        raise ValueError("--checkpoint is for rows that are not read into memory (--stream) and one structure (--covariance full).")
+    best, selection = _best_of_all(given, args) if args.covariance == "auto" else (_fit_one(given, args), None)
+    facts = best.facts(given.values, title=given.title, units=given.units)
     seconds = time.perf_counter() - began
     from bayesgmm.report import files, text
 
@@ -113,7 +129,7 @@ def run_fit(args: argparse.Namespace) -> int:
     said = [text.summary(facts), *([selection.verdict] if selection else []), f"{seconds:.1f} s."]
     print(json.dumps(record, allow_nan=False) if args.json else "\n".join(said))
     if out:
-        files.write_folder(out, best, table.values, facts, record)
+        files.write_folder(out, best, given.batches(), facts, record)
         print(f"Wrote report.html, assignments.csv, model.npz and posterior.json to {out}.", file=sys.stderr)
     return 0
 
@@ -121,24 +137,35 @@ def run_fit(args: argparse.Namespace) -> int:
 def run_select(args: argparse.Namespace) -> int:
     """Read, compare, print, draw."""
     began = time.perf_counter()
+    given = _given(args)
     from bayesgmm.estimators import select
-    from bayesgmm.tables import read_table
 
-    table = read_table(args.source, _columns(args.columns))
-    _check(args, table)
     names = tuple(name.strip() for name in args.covariance.split(","))
-    if args.no_cache:
-        disable_compilation_cache()
-    selection = select(_named(table), range(1, args.max_components + 1), names, args.criterion, args.prior, random_state=args.seed)
+    selection = select(given.x, range(1, args.max_components + 1), names, args.criterion, args.prior, random_state=args.seed)
     seconds = time.perf_counter() - began
     from bayesgmm.report import files
 
-    heading = f"{table.title}: {len(table.values)} rows, {len(table.columns)} columns ({', '.join(table.columns[:8])})."
-    record = files.selection_as_json(selection, table.title, list(table.columns), len(table.values), seconds)
+    n = selection.best.facts().n_samples
+    heading = f"{given.title}: {n} rows, {len(given.columns)} columns ({', '.join(given.columns[:8])})."
+    record = files.selection_as_json(selection, given.title, list(given.columns), n, seconds)
     print(json.dumps(record, allow_nan=False) if args.json else f"{heading}\n{selection}\n{seconds:.1f} s.")
     if args.plot:
         selection.plot().figure.savefig(args.plot, dpi=150, bbox_inches="tight")
         print(f"Wrote {args.plot}.", file=sys.stderr)
+    return 0
+
+
+def run_predict(args: argparse.Namespace) -> int:
+    """Read a model, write what it says of every row."""
+    from bayesgmm.estimators import load
+    from bayesgmm.estimators.predictions import write_predictions
+    from bayesgmm.given import read_given
+
+    model = load(args.model)
+    if not hasattr(model, "row_table"):
+        raise ValueError(f"{args.model!r} holds a {type(model).__name__}; predict needs a mixture.")
+    n = write_predictions(model, args.out, read_given(args.source, _columns(args.columns), args.stream).x, first=1)
+    print(f"Wrote component (from 1, as in the summary), probability and log density of {n} rows to {args.out}.", file=sys.stderr)
     return 0
 
 
@@ -152,21 +179,21 @@ def _columns(given: str | None) -> list[str] | None:
     return names
 
 
-def _check(args: argparse.Namespace, table) -> None:
-    """Whether options and data go together, in the words of the command line."""
-    import numpy as np
+def _given(args: argparse.Namespace):
+    """The rows of a command, and whether options and rows go together, in the words of the command line."""
+    from bayesgmm.given import read_given
+    from bayesgmm.validation import check_number
 
-    from bayesgmm.validation import check_enough, check_number, check_spread
-
+    given = read_given(args.source, _columns(args.columns), args.stream, args.sample)
     if "restarts" in args:
         check_number("--restarts", args.restarts, 1, integer=True)
     check_number("--seed", args.seed, 0, integer=True)
-    weight = np.ones(len(table.values))
-    check_spread(table.values, weight, table.columns, data=repr(args.source))
     if args.max_components is not None:
         check_number("--max-components", args.max_components, 1, integer=True)
-        if args.command == "fit":
-            check_enough(table.values, weight, args.max_components, "--max-components", repr(args.source))
+    given.check(args.source, args.max_components if args.command == "fit" else None)
+    if args.no_cache:
+        disable_compilation_cache()
+    return given
 
 
 def _prepare_folder(name: str | None) -> Path | None:
@@ -180,14 +207,7 @@ def _prepare_folder(name: str | None) -> Path | None:
     return path
 
 
-def _most(table, args) -> int:
-    """Components to start from, or the largest number to try."""
-    from bayesgmm.validation import count_distinct
-
-    return args.max_components or count_distinct(table.values, 20)
-
-
-def _fit_one(table, args):
+def _fit_one(given, args):
     """The model of one structure, pruned."""
     import warnings
 
@@ -195,19 +215,20 @@ def _fit_one(table, args):
     from bayesgmm.progress import Progress
 
     model = BayesianGaussianMixture(
-        n_components=_most(table, args), covariance_type=args.covariance, n_init=args.restarts, random_state=args.seed
+        n_components=args.max_components or given.most(MOST), covariance_type=args.covariance, n_init=args.restarts, random_state=args.seed
     )
     with Progress() as tell, warnings.catch_warnings():
         tell(f"fitting {args.covariance} covariances ...")
         warnings.simplefilter("ignore", FitWarning)
-        return model.fit(_named(table))
+        return model.fit(given.x, checkpoint=args.checkpoint)
 
 
-def _best_of_all(table, args):
+def _best_of_all(given, args):
     """The model that the evidence prefers among all structures, and the selection it comes from."""
     from bayesgmm.estimators import select
 
-    selection = select(_named(table), range(1, _most(table, args) + 1), STRUCTURES, random_state=args.seed)
+    most = args.max_components or given.most(MOST)
+    selection = select(given.x, range(1, most + 1), STRUCTURES, random_state=args.seed)
     return selection.best, selection
 
 
@@ -219,12 +240,6 @@ def _structures(selection) -> dict[str, tuple[int, float]]:
         top = max(rows, key=lambda i: table["evidence"][i])
         found[name] = (int(table["n_components"][top]), float(table["elbo"][top]))
     return found
-
-
-def _named(table):
-    import pandas
-
-    return pandas.DataFrame(table.values, columns=list(table.columns))
 
 
 if __name__ == "__main__":

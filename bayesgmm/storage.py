@@ -106,7 +106,7 @@ def write_trees(path: Any, kind: str, header: dict[str, Any], trees: dict[str, d
     arrays: dict[str, np.ndarray] = {}
     header = {"format": kind, "version": VERSIONS[kind]} | header
     header |= {name: {k: _encode(v, arrays) for k, v in tree.items()} for name, tree in trees.items()}
-    with _replacing(as_path(path)) as file:
+    with replacing(as_path(path)) as beside, zipfile.ZipFile(beside, "x", zipfile.ZIP_DEFLATED) as file:
         _add(file, "header", np.array(json.dumps(header)))
         for name, array in arrays.items():
             _add(file, name, array)
@@ -116,23 +116,21 @@ def as_path(path: Any) -> Path:
     """The name of a file, checked."""
     if isinstance(path, (str, os.PathLike)) and os.fspath(path):
         return Path(path)
-    raise TypeError(f"The path of a model file must be a file name; got {path!r}.")
+    raise TypeError(f"The path of a file must be a file name; got {path!r}.")
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A new file beside ``path`` that takes its name when it is complete, so that no half-written model is ever found there."""
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` for a new file, which takes its place when it is complete: no half-written file is ever found there."""
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file in it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write {path.name!r} in.")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with open(beside, "xb") as raw:
-            with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as file:
-                yield file
-            raw.flush()
-            os.fsync(raw.fileno())
+        yield beside
+        with open(beside, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

@@ -34,7 +34,7 @@ LAYERS = (
     ("core.coordinates",),
     ("inference",),
     ("analysis",),
-    ("frames", "tables", "validation", "sources", "reading", "progress", "storage", "report", "plots", "datasets", "bridges"),
+    ("frames", "tables", "validation", "sources", "reading", "given", "progress", "storage", "report", "plots", "datasets", "bridges"),
     ("estimators",),
     ("cli", "__main__", ""),
 )

@@ -132,3 +132,21 @@ def _values(batch: Any, names: Sequence[str]) -> np.ndarray:
         column = column if kinds.is_floating(column.type) else column.cast(pyarrow.float64(), safe=False)
         values[:, j] = column.to_numpy(zero_copy_only=False)
     return values
+
+
+@contextlib.contextmanager
+def parquet_writer(path: Path) -> Iterator[Callable[[dict[str, np.ndarray]], None]]:
+    """What writes columns, a row group at each call, to a new file."""
+    writer = None
+
+    def write(columns: dict[str, np.ndarray]) -> None:
+        nonlocal writer
+        table = pyarrow.table(columns)
+        writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.close()

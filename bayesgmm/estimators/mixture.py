@@ -18,6 +18,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
 from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
+from bayesgmm.estimators.predictions import write_predictions
 from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.restarts import Fit
@@ -180,6 +181,25 @@ class MixtureEstimator(Estimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability (N, K) that each row (N, D) belongs to each component."""
         return over_batches(lambda x: rows.responsibilities(self.posterior_, self._coordinates, x), batches_of(self, X))
+
+    @in_float64
+    def write_predictions(self, path: Any, X: Any, *, verbose: bool | None = None) -> int:
+        """Write ``component``, its ``probability`` and ``log_density`` of every row, a batch at a time.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ends in .csv or .parquet; it appears when it is complete.
+        X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
+        verbose : bool, optional
+            Tell how many rows are written; None does on a terminal or in a notebook.
+
+        Returns
+        -------
+        int
+            Rows written, in the order of ``X``.
+        """
+        return write_predictions(self, path, X, verbose)
 
     @in_float64
     def score_samples(self, X: Any) -> np.ndarray:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
-import os
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from bayesgmm._version import __version__
 from bayesgmm.analysis.facts import Facts
 from bayesgmm.report import html
+from bayesgmm.storage import replacing
 
 
 def as_json(facts: Facts, structures: dict[str, tuple[int, float]], seconds: float) -> dict[str, Any]:
@@ -95,31 +96,24 @@ def posterior_record(model) -> dict[str, Any]:
     return {name: {"weights": law(m.weights), "components": law(m.components)} for name, m in pairs.items()}
 
 
-def _replace(path: Path, write) -> None:
-    """Write beside the target and rename, so that no half-written file ever has the final name."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(Path(name))
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def write_folder(folder: Path, model, values: np.ndarray, facts: Facts, record: dict[str, Any]) -> None:
-    """report.html, assignments.csv, model.npz and posterior.json."""
-    _replace(folder / "report.html", lambda p: html.write_page(facts, p))
-    _replace(folder / "assignments.csv", lambda p: _assignments(model.row_table(values), p))
-    _replace(folder / "model.npz", model.save)
+def write_folder(folder: Path, model, batches: Iterable[np.ndarray], facts: Facts, record: dict[str, Any]) -> None:
+    """report.html, assignments.csv of all batches of rows, model.npz and posterior.json."""
+    with replacing(folder / "report.html") as path:
+        html.write_page(facts, path)
+    with replacing(folder / "assignments.csv") as path:
+        _assignments((model.row_table(rows) for rows in batches), path)
+    model.save(folder / "model.npz")
     posterior = {"fit": record, **posterior_record(model)}
-    _replace(folder / "posterior.json", lambda p: p.write_text(json.dumps(posterior, indent=1, allow_nan=False), encoding="utf-8"))
+    with replacing(folder / "posterior.json") as path:
+        path.write_text(json.dumps(posterior, indent=1, allow_nan=False), encoding="utf-8")
 
 
-def _assignments(table, path: Path) -> None:
+def _assignments(tables: Iterable[Any], path: Path) -> None:
     """Row, component (from 1, as in the summary), its probability, and the runner-up."""
+    number = itertools.count()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "component", "probability", "runner_up", "runner_up_probability"])
-        for i, (first, second, p, q) in enumerate(zip(*table, strict=True)):
-            writer.writerow([i, first + 1, f"{p:.6f}", second + 1 if not math.isclose(q, 0, abs_tol=1e-12) else "", f"{q:.6f}"])
+        for first, second, p, q in (row for table in tables for row in zip(*table, strict=True)):
+            other = second + 1 if not math.isclose(q, 0, abs_tol=1e-12) else ""
+            writer.writerow([next(number), first + 1, f"{p:.6f}", other, f"{q:.6f}"])
