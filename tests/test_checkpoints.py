@@ -1,0 +1,176 @@
+"""Nothing is lost: a fit that was stopped at any moment ends, gone on with, at the very answer of one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm import storage
+from bayesgmm.inference import stream
+
+ROWS = np.concatenate([np.random.default_rng(0).standard_normal((900, 2)) + c for c in ([0, 0], [2.5, 0], [0, 3])])[
+    np.random.default_rng(1).permutation(2700)
+]
+
+
+def model(**options):
+    return bg.BayesianGaussianMixture(**{"n_components": 4, "n_init": 1, "random_state": 0, **options})
+
+
+def source(rows=ROWS):
+    return bg.scan([rows], sample=500)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return model().fit(source())
+
+
+def assert_identical(one, other):
+    assert one.lower_bound_ == other.lower_bound_ and one.n_iter_ == other.n_iter_
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.lower_bounds_, other.lower_bounds_)
+
+
+class Killed(BaseException):
+    """As good as SIGKILL: nothing handles it."""
+
+
+def kill_at(monkeypatch, number, error=Killed):
+    """The pass of this number, from 0, is not made."""
+    usual, calls = stream.Passes.__call__, iter(range(1000))
+
+    def passes(self, trial):
+        if next(calls) == number:
+            raise error
+        return usual(self, trial)
+
+    monkeypatch.setattr(stream.Passes, "__call__", passes)
+
+
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_gone_on_with_after_a_pass(uninterrupted, monkeypatch, tmp_path, number):
+    with monkeypatch.context() as patch:
+        kill_at(patch, number)
+        with pytest.raises(Killed):
+            model().fit(source(), checkpoint=tmp_path / "fit")
+    assert (tmp_path / "fit").exists() == (number > 0)
+    assert_identical(model().fit(source(), checkpoint=tmp_path / "fit"), uninterrupted)
+    assert_identical(model().fit(source(), checkpoint=tmp_path / "fit"), uninterrupted)
+    assert [p.name for p in tmp_path.iterdir()] == ["fit"]
+
+
+def test_gone_on_with_after_an_interruption(uninterrupted, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 3, KeyboardInterrupt)
+        with pytest.warns(bg.FitWarning, match="interrupted"):
+            half = model().fit(source(), checkpoint=tmp_path / "fit")
+    assert half.n_iter_ == 2 and half.lower_bound_ <= uninterrupted.lower_bound_
+    assert_identical(model().fit(source(), checkpoint=tmp_path / "fit"), uninterrupted)
+
+
+class TestOtherFits:
+    @pytest.fixture
+    def saved(self, tmp_path):
+        model().fit(source(), checkpoint=tmp_path / "fit")
+        return tmp_path / "fit"
+
+    @pytest.mark.parametrize(
+        ("options", "rows", "told"),
+        [({"tol": 1e-3}, ROWS, "parameters"), ({}, ROWS[:-1], "rows"), ({}, ROWS[::-1] + 1e-9, "rows")],
+    )
+    def test_are_not_gone_on_from(self, saved, options, rows, told):
+        with pytest.raises(ValueError, match=rf"checkpoint of another fit: its {told} differ.*or another file, or delete this one"):
+            model(**options).fit(source(rows), checkpoint=saved)
+
+    def test_nor_are_models_or_damaged_files(self, uninterrupted, saved, tmp_path):
+        uninterrupted.save(tmp_path / "model")
+        (tmp_path / "half").write_bytes(saved.read_bytes()[:500])
+        for name in ("model", "half"):
+            with pytest.raises(ValueError, match="is not a checkpoint saved by bayesgmm, or the file is damaged"):
+                model().fit(source(), checkpoint=tmp_path / name)
+        with pytest.raises(ValueError, match="is not a model saved by bayesgmm"):
+            bg.load(saved)
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def full(self, monkeypatch):
+        usual = storage.write_trees
+        state = {"room": 0}
+
+        def write(*args):
+            state["room"] -= 1
+            if state["room"] < 0:
+                raise OSError(28, "No space left on device")
+            usual(*args)
+
+        monkeypatch.setattr(storage, "write_trees", write)
+        return state
+
+    def test_is_told_before_the_fit(self, full, tmp_path):
+        with pytest.raises(OSError, match=r"The checkpoint '.*fit' could not be written: No space left on device"):
+            model().fit(source(), checkpoint=tmp_path / "fit")
+
+    def test_does_not_end_a_fit(self, full, uninterrupted, tmp_path):
+        full["room"] = 1
+        with pytest.warns(bg.FitWarning, match=r"could not be written: No space left on device. The fit goes on"):
+            found = model().fit(source(), checkpoint=tmp_path / "fit")
+        assert_identical(found, uninterrupted)
+
+    def test_leaves_no_predictions(self, uninterrupted, tmp_path, monkeypatch):
+        import pandas
+
+        def to_csv(*args, **kwargs):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(pandas.DataFrame, "to_csv", to_csv)
+        with pytest.raises(OSError, match=r"'.*x.csv' could not be written: No space left on device; nothing is left of it"):
+            uninterrupted.write_predictions(tmp_path / "x.csv", source())
+        assert not list(tmp_path.iterdir())
+
+
+SCRIPT = """
+import sys, time
+import numpy as np
+import bayesgmm as bg
+from bayesgmm.inference import stream
+usual = stream.Passes.__call__
+def slowly(self, trial):
+    time.sleep(0.05)
+    return usual(self, trial)
+stream.Passes.__call__ = slowly
+rows = np.load(sys.argv[1])
+model = bg.BayesianGaussianMixture(n_components=4, n_init=1, random_state=0)
+model.fit(bg.scan([rows], sample=500), checkpoint=sys.argv[2]).save(sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_processes(uninterrupted, tmp_path, kills):
+    """SIGKILL at random moments after the first checkpoint: the file is whole, and the next process goes on."""
+    np.save(tmp_path / "rows.npy", ROWS)
+    rng, checkpoint, done = np.random.default_rng(0), tmp_path / "fit", tmp_path / "model.npz"
+    command = [sys.executable, "-c", SCRIPT, *map(str, (tmp_path / "rows.npy", checkpoint, done))]
+    for _ in range(kills):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while not checkpoint.exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        storage.read_trees(checkpoint, storage.CHECKPOINT, ("identity", "content"), "checkpoint")
+        if kills > 2 and rng.uniform() < 0.5:
+            checkpoint.unlink()
+            done.unlink(missing_ok=True)
+    subprocess.run(command, check=True)
+    assert_identical(bg.load(done), uninterrupted)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fit", "model.npz", "rows.npy"]
