@@ -35,7 +35,7 @@ def share(found: Any, error: Exception | None = None) -> list[Any]:
         padded = np.zeros(int(sizes.max()), np.uint8)
         padded[: len(sent)] = sent
         received = np.reshape(multihost_utils.process_allgather(padded), (len(sizes), -1))
-    except jax.errors.JaxRuntimeError as failure:
+    except Exception as failure:  # of several kinds, as the version of JAX and the moment will have it
         reason = " ".join(str(failure).split())[:120]
         raise RuntimeError(LOST.format(n=jax.process_count(), reason=reason)) from None
     answers = [pickle.loads(row[:size].tobytes()) for row, size in zip(received, sizes, strict=True)]

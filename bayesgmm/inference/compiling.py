@@ -6,6 +6,7 @@ found on disk is neither traced nor compiled.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import threading
@@ -120,7 +121,8 @@ class Program:
                 self._made[key] = read
                 return answer
         try:
-            lowered = self._plain.lower(*args, **kwargs)
+            with jax.default_device(jax.local_devices()[0]) if jax.process_count() > 1 else contextlib.nullcontext():
+                lowered = self._plain.lower(*args, **kwargs)
         except Exception:  # of classes that JAX cannot build of descriptions of arrays; where something else is wrong, it is told here
             answer = self._plain(*args, **kwargs)
             self._made[key] = PLAIN
@@ -153,6 +155,8 @@ class Program:
         options = None if any(_size(shape) >= LARGE for shape, *_ in kinds) else self._options
         words = [(shape, str(dtype), weak) for shape, dtype, weak in kinds]
         values = [(place, value) for place, _, value in static]
+        if jax.process_count() > 1:  # a program on disk is for a device, and each process has others
+            return None, options
         return cache.name_of(self._function, tree, words, values, told, options, len(jax.devices())), options
 
 
@@ -177,8 +181,8 @@ def traced(*values: Any) -> bool:
 
 
 def elsewhere() -> bool:
-    """Whether the user has asked JAX for another device, a mesh of them, several processes, or for operations one at a time."""
-    return any(_special(jax.config)) or not jax.sharding.get_abstract_mesh().empty or jax.process_count() > 1
+    """Whether the user has asked JAX for another device, a mesh of them, or for operations one at a time."""
+    return any(_special(jax.config)) or not jax.sharding.get_abstract_mesh().empty
 
 
 def _size(shape: tuple[int, ...]) -> int:
