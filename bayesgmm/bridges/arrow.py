@@ -14,6 +14,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pyarrow.types as kinds
 
+from bayesgmm.inference.problem import aligned
 from bayesgmm.inference.stream import batch_rows
 from bayesgmm.sources import Piece
 
@@ -126,7 +127,7 @@ def _read(path: Path, groups: Sequence[int], names: list[str]) -> Iterator[Piece
 
 def _values(batch: Any, names: Sequence[str]) -> np.ndarray:
     """Columns of a record batch as rows (M, D) of float64; what is missing is NaN."""
-    values = np.empty((len(batch), len(names)))
+    values = aligned((len(batch), len(names)))
     for j, name in enumerate(names):
         column = batch.column(batch.schema.get_field_index(name))
         column = column if kinds.is_floating(column.type) else column.cast(pyarrow.float64(), safe=False)

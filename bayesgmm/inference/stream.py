@@ -209,7 +209,7 @@ class Statistics:
     chunk_size: int | None
 
     def __call__(self, place: Place, batch: Batch) -> tuple[Stats, int]:
-        x, weight = filled(batch)
+        x, weight = (jax.device_put(a, may_alias=True) for a in filled(batch))
         unknown = self.trial.tied and self.spread is None
         shared = spread(self.trial, x, weight, self.inward, chunk_size=self.chunk_size) if unknown else self.spread
         options = {"dtype": self.dtype, "assign": self.assign, "chunk_size": self.chunk_size}
