@@ -239,3 +239,8 @@ def test_progress_is_told(capsys):
         model(bg.GaussianMixture, verbose=1).fit(bg.scan(batches()))
     told = capsys.readouterr().err
     assert "reading all rows once" in told and "pass 1 over all rows, bound -" in told
+
+
+def test_a_summary_says_that_rows_came_in_parts():
+    found = model(bg.GaussianMixture).partial_fit(rows()[:1500]).partial_fit(rows()[1500:])
+    assert "Learnt from 3,000 rows in parts (partial_fit), of which these are the last" in " ".join(found.summary().split())

@@ -182,9 +182,13 @@ def notes(model, columns: list[str]) -> list[str]:
     said = []
     if not model.converged_:
         said.append(f"Not converged after {model.n_iter_} pass{'es' * (model.n_iter_ != 1)}: raise max_iter or tol.")
+    if model.n_rows_seen_ > model._n_samples:
+        told = f"Learnt from {model.n_rows_seen_:,} rows in parts (partial_fit), of which these are the last"
+        said.append(f"{told}; the bound is one of all of them, likelihood, criteria and rows are of the last.")
     if model._dependent:
         named = ", ".join(columns[j] for j in model._dependent)
         said.append(f"Linearly dependent columns ({named}): a ridge of 1e-6 of the variances was added to the data's covariance.")
     for c in getattr(model, "collapsed_", ()):
-        said.append(f"Component {c[0] + 1} collapsed onto rows {list(c[1])} (no spread in {columns[c[2]]}); do not trust it.")
+        onto = f" onto rows {list(c[1])}" if c[1] else ""
+        said.append(f"Component {c[0] + 1} collapsed{onto} (no spread in {columns[c[2]]}); do not trust it.")
     return said
