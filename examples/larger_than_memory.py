@@ -25,8 +25,9 @@ for name, pixels in photographs.items():
     colours = pd.DataFrame(pixels.reshape(-1, 3), columns=["red", "green", "blue"])
     colours.to_parquet(folder / f"{name}.parquet", row_group_size=50_000)
 
-# Nothing is read yet. The fit looks for starts in a sample, then passes over all rows until it converges; were it killed, the same call would go on.
-rows = bg.scan(folder, sample=10_000)
+rows = bg.scan(folder, sample=10_000)  # nothing is read yet
+
+# The fit looks for starts in a sample, then passes over all rows until it converges. Were it killed, the same call would go on.
 model = bg.GaussianMixture(n_components=12, n_init=2, tol=1e-6, random_state=0).fit(rows, checkpoint=folder / "fit.checkpoint")
 print(rows)
 print(f"{model.facts().n_samples:,} rows, converged after {model.n_iter_} passes, {model.score(rows):.4f} nats a row")

@@ -153,7 +153,7 @@ def refused(path, said):
 
 
 def test_later_versions_are_refused(saved):
-    later = rewritten(saved, lambda h: h.update(version=storage.VERSION + 1))
+    later = rewritten(saved, lambda h: h.update(version=storage.VERSIONS[storage.FORMAT] + 1))
     refused(later, "saved by a later bayesgmm .format 2, this one reads up to 1")
 
 
