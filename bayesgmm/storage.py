@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -24,6 +25,9 @@ FORMAT = "bayesgmm-model"
 CHECKPOINT = "bayesgmm-checkpoint"
 VERSIONS = {FORMAT: 1, CHECKPOINT: 1}
 """Formats of files, and the version of each that is written."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, or of the user's share of it, that is full."""
 
 KNOWN = {
     cls.__name__: cls
@@ -132,6 +136,11 @@ def replacing(path: Path) -> Iterator[Path]:
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        told = f"{str(path)!r} could not be written: {error.strerror}; what was written of it is removed"
+        raise OSError(error.errno, told) from None
     finally:
         beside.unlink(missing_ok=True)
 

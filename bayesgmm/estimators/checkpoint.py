@@ -84,7 +84,7 @@ class Checkpoint:
         try:
             storage.write_trees(self.path, storage.CHECKPOINT, {}, trees)
         except OSError as error:
-            told = f"The checkpoint {str(self.path)!r} could not be written: {error.strerror or error}"
+            told = f"No checkpoint was written to {str(self.path)!r}: {error.strerror or error}"
             if not self._written:
                 raise OSError(error.errno, f"{told}. Give the name of a file in a folder with room") from None
             warnings.warn(f"{told}. The fit goes on; the file holds an earlier pass.", FitWarning, stacklevel=2)

@@ -24,22 +24,13 @@ def write_predictions(estimator: Any, path: Any, X: Any, verbose: bool | None = 
     if name.suffix.lower() not in WRITERS:
         raise ValueError(f"{str(path)!r}: predictions are written to files that end in {' or '.join(WRITERS)}.")
     n = 0
-    with Progress(verbose) as told, storage.replacing(name) as beside, WRITERS[name.suffix.lower()](beside) as write, _full(name):
+    with Progress(verbose) as told, storage.replacing(name) as beside, WRITERS[name.suffix.lower()](beside) as write:
         for rows, _ in batches_of(estimator, X):
             table = estimator.row_table(rows)
             write(dict(zip(COLUMNS, (table.label + first, table.probability, estimator._log_density(rows)), strict=True)))
             n += len(rows)
             told(f"{n:,} rows written")
     return n
-
-
-@contextlib.contextmanager
-def _full(path: Path) -> Iterator[None]:
-    """A disk that is full is told by the name that the file was to have."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, f"{str(path)!r} could not be written: {error.strerror or error}; nothing is left of it") from None
 
 
 @contextlib.contextmanager
