@@ -15,7 +15,7 @@ from bayesgmm.inference.problem import SAMPLE
 from bayesgmm.inference.stream import Batch, Together, Work, batch_rows, regrouped, workers
 from bayesgmm.validation import LARGEST, Names, close_match
 
-PART = 8
+PART = 32
 """Batches a part of the rows of an array has; parts are worked on at the same time."""
 
 

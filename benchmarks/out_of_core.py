@@ -38,18 +38,19 @@ def groups(rng: np.random.Generator, n: int) -> np.ndarray:
     return x
 
 
-def write_files(folder: Path, n: int) -> None:
-    """Parquet files as pyarrow writes them unless told otherwise."""
+def write_files(folder: Path, n: int, plain: bool = False) -> None:
+    """Parquet files as pyarrow writes them unless told otherwise, or ``plain``: without dictionaries and compression."""
     import pyarrow
     import pyarrow.parquet
 
     rng = np.random.default_rng(1)
+    kind: dict = {"use_dictionary": False, "compression": "none"} if plain else {}
     for number in range(-(-n // FILE)):
         writer = None
         for first in range(number * FILE, min((number + 1) * FILE, n), GROUP):
             x = groups(rng, min(GROUP, n - first))
             table = pyarrow.table({f"x{j}": x[:, j] for j in range(D)})
-            writer = writer or pyarrow.parquet.ParquetWriter(folder / f"part-{number:04d}.parquet", table.schema)
+            writer = writer or pyarrow.parquet.ParquetWriter(folder / f"part-{number:04d}.parquet", table.schema, **kind)
             writer.write_table(table, row_group_size=GROUP)
         assert writer is not None
         writer.close()
@@ -98,9 +99,9 @@ def in_process(*words: str) -> dict:
     )
 
 
-def parquet(n: int) -> None:
+def parquet(n: int, plain: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        write_files(Path(folder), n)
+        write_files(Path(folder), n, plain)
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
         print(f"{n:,} rows x {D}, {size / 2**30:.2f} GiB of Parquet; {K} components, full covariances")
         few = min(n, FILE)
@@ -171,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("parquet", "kills", "shuffles", "fit", "memory"))
     parser.add_argument("--rows", type=float, default=None)
+    parser.add_argument("--plain", action="store_true", help="Parquet without dictionaries and compression")
     parser.add_argument("--folder")
     args = parser.parse_args()
     if args.what == "fit":
@@ -181,7 +183,10 @@ def main() -> None:
         print(json.dumps(in_memory(int(args.rows))))
     else:
         usual = {"parquet": 50e6, "kills": 200_000, "shuffles": 20_000}[args.what]
-        {"parquet": parquet, "kills": kills, "shuffles": shuffles}[args.what](int(args.rows or usual))
+        if args.what == "parquet":
+            parquet(int(args.rows or usual), args.plain)
+        else:
+            {"kills": kills, "shuffles": shuffles}[args.what](int(args.rows or usual))
 
 
 if __name__ == "__main__":

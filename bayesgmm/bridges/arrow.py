@@ -20,8 +20,11 @@ from bayesgmm.sources import Piece
 
 ENDINGS = (".parquet", ".feather", ".arrow")
 
-PART = 2**20
+PART = 2**18
 """Rows that a part has at least, of files with smaller row groups; parts are worked on at the same time."""
+
+BLOCK = 4096
+"""Rows whose columns are put side by side at a time, in cache."""
 
 
 @contextlib.contextmanager
@@ -127,12 +130,19 @@ def _read(path: Path, groups: Sequence[int], names: list[str]) -> Iterator[Piece
 
 def _values(batch: Any, names: Sequence[str]) -> np.ndarray:
     """Columns of a record batch as rows (M, D) of float64; what is missing is NaN."""
+    columns = [_numbers(batch.column(batch.schema.get_field_index(name))) for name in names]
     values = aligned((len(batch), len(names)))
-    for j, name in enumerate(names):
-        column = batch.column(batch.schema.get_field_index(name))
-        column = column if kinds.is_floating(column.type) else column.cast(pyarrow.float64(), safe=False)
-        values[:, j] = column.to_numpy(zero_copy_only=False)
+    for first in range(0, len(batch), BLOCK):
+        rows = slice(first, first + BLOCK)
+        for j, column in enumerate(columns):
+            values[rows, j] = column[rows]
     return values
+
+
+def _numbers(column: Any) -> np.ndarray:
+    """A column as numbers, NaN where there is none."""
+    column = column if kinds.is_floating(column.type) else column.cast(pyarrow.float64(), safe=False)
+    return column.to_numpy(zero_copy_only=False)
 
 
 @contextlib.contextmanager

@@ -35,9 +35,12 @@ def _begun(pool: ThreadPoolExecutor, work: Callable[..., Any], *given: Any) -> C
 
 
 @contextlib.contextmanager
-def crew(most: int | None = None) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
-    """A function like ``map`` that works on the items in at most so many threads; few answers lie waiting at a time."""
-    wide, size = bool(jax.config.read("jax_enable_x64")), min(cores(), most or cores())
+def crew(most: int | None = None, each_core: int = 1) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
+    """A function like ``map`` that works on the items in at most so many threads; few answers lie waiting at a time.
+
+    Work that waits now and then, as reading does, keeps the cores busy with more than one thread for ``each_core``.
+    """
+    wide, size = bool(jax.config.read("jax_enable_x64")), min(each_core * cores(), most or each_core * cores())
 
     with ThreadPoolExecutor(size) as pool:
 

@@ -183,17 +183,17 @@ def padded(rows: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(np.concatenate([a, np.zeros((extra, *a.shape[1:]), a.dtype)]) if extra else a for a in (rows, *others))
 
 
-def aligned(shape: tuple[int, ...], dtype: Any = "float64") -> np.ndarray:
-    """An array of zeros that JAX can use where it lies."""
+def aligned(shape: tuple[int, ...], dtype: Any = "float64", make: Callable[..., np.ndarray] = np.empty) -> np.ndarray:
+    """An array that JAX can use where it lies, to be filled."""
     size = np.dtype(dtype).itemsize * int(np.prod(shape))
-    raw = np.zeros(size + ALIGNED, np.uint8)
+    raw = make(size + ALIGNED, np.uint8)
     first = -raw.ctypes.data % ALIGNED
     return raw[first : first + size].view(dtype).reshape(shape)
 
 
 def _held(shape: tuple[int, ...], dtype, fill: Callable[[np.ndarray], Any]) -> jax.Array:
     """An array of zeros that ``fill`` has written to; JAX uses it where it lies, without a copy."""
-    values = aligned(shape, dtype)
+    values = aligned(shape, dtype, np.zeros)
     fill(values)
     return jax.device_put(values, may_alias=True)
 

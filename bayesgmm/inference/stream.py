@@ -34,8 +34,8 @@ Together = Callable[[Any, Any], Any]
 Over = Callable[[Work, Together], Any]
 """Goes through all rows: what is done with each batch, and how two answers become one."""
 
-NUMBERS = 2**20
-"""About how many numbers a batch holds."""
+NUMBERS = 2**18
+"""About how many numbers a batch holds: measured. What is read stays in cache until it is worked on."""
 
 FEWEST = 1024
 """Rows of a batch at least, however wide they are."""
@@ -75,7 +75,7 @@ def workers() -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterat
     if not possible():
         yield map
         return
-    with crew() as each:
+    with crew(each_core=2) as each:
         yield each
 
 
