@@ -19,6 +19,7 @@ from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.points import FlatGaussian
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.weights import Dirichlet, FlatWeights, StickBreaking
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect, from_responsibilities
 from bayesgmm.inference.loop import lower_bound, run
 
@@ -143,7 +144,7 @@ def padded(x, resp, weight=None, n: int = N):
     )
 
 
-@jax.jit
+@jit
 def start(prior, x, weight, resp):
     """Posterior of given responsibilities."""
     return prior.posterior(from_responsibilities(prior.structure, prior.tied, x, resp, weight))
@@ -154,7 +155,7 @@ def solve(prior, x, weight, resp, tol=1e-9, limit=CAPACITY, depth=0):
     return run(prior, start(prior, x, weight, resp), x, weight, tol, limit, max_steps=CAPACITY, depth=depth)
 
 
-@partial(jax.jit, static_argnames="depth")
+@jit(static_argnames=("depth",))
 def solve_many(prior, x, weight, resp, tol, limit, depth=0):
     """Many fits of one shape at once; all arguments but the last three have a leading axis."""
     return jax.vmap(partial(solve, tol=tol, limit=limit, depth=depth))(prior, x, weight, resp)
@@ -165,7 +166,7 @@ def bound_of(prior, posterior, x, weight):
     return run(prior, posterior, x, weight, 0.0, 0, max_steps=CAPACITY).lower_bound
 
 
-@jax.jit
+@jit
 def first_bound(prior, x, weight, resp):
     """Bound after the first update; as `bound_of` but compiled without the loop."""
     posterior = start(prior, x, weight, resp)
@@ -174,7 +175,7 @@ def first_bound(prior, x, weight, resp):
 
 def stack(trees):
     """Pytrees of one structure as one pytree with a leading axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
 
 
 def path_of(result) -> np.ndarray:
