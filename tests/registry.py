@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import MAP, Mixture
@@ -106,6 +107,36 @@ def cases(modes=tuple(LAWS), components=("conjugate", "flat"), weights=tuple(WEI
         for name in names
         if law in components and name in weights
     ]
+
+
+FAMILIES = list(dict.fromkeys((case.mode, case.components, case.weights) for case in (case.family for case in cases())))
+"""Algorithms, component laws and weight laws that do not share programs."""
+
+
+def is_kept(case: Case) -> bool:
+    """Whether it is tried by default: maximum likelihood, and all else free and tied, in one of the three structures in turn.
+
+    So each algorithm and each law has two structures, and every structure is there free and tied. The others are slow cases.
+    """
+    mode, _, tied, components, weights = case.family
+    turn = FAMILIES.index((mode, components, weights)) + tied
+    return mode == "ml" or case.structure == list(STRUCTURES)[turn % 3]
+
+
+def kept(values) -> list[Case]:
+    """Those tried by default, and where a structure or another word has none of them, the first that has it."""
+    found = [case for case in values if is_kept(case)]
+    for case in values:
+        if any(word not in (other[i] for other in found) for i, word in enumerate(case)):
+            found.append(case)
+    return found
+
+
+def each(values, name: str = "case"):
+    """Parametrise a test by cases, of which those not kept are slow."""
+    default = kept(values)
+    marked = [pytest.param(case, id=case.name, marks=() if case in default else pytest.mark.slow) for case in values]
+    return pytest.mark.parametrize(name, marked)
 
 
 def main_cases() -> list[Case]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from objectives import dense, describe, describe_prior, expected_log_weights
 from oracles import _log_predictive_component, gaussian_mixture_log_likelihood, student_t_predictive
-from registry import D, K, N, bayesian_cases, blobs, cases, main_cases, responsibilities, start
+from registry import D, K, N, bayesian_cases, blobs, cases, each, main_cases, responsibilities, start
 from scipy import stats
 from scipy.special import logsumexp
 
@@ -16,15 +16,12 @@ from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import Stats
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.weights import StickBreaking
+from bayesgmm.inference.compiling import jit
 
 pytestmark = pytest.mark.usefixtures("x64")
 ONES = np.ones(N)
 DRAWS = 20000
-sample = jax.jit(lambda law, key, shape: law.sample(key, shape), static_argnums=2)
-
-
-def each(values):
-    return pytest.mark.parametrize("case", values, ids=lambda case: case.name)
+sample = jit(lambda law, key, shape: law.sample(key, shape), static_argnames=("shape",))
 
 
 def posterior(case, d: int = D):

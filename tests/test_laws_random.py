@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from objectives import describe, describe_prior, objective, posterior_responsibilities
 from oracles import elbo_general
-from registry import Case, cases, path_of, solve_many, stack
+from registry import Case, cases, each, is_kept, path_of, solve_many, stack
 
-from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.loop import Outcome
 
@@ -18,16 +17,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 ALL = cases()
 MOST_ROWS, MOST_COMPONENTS, STEPS = 80, 5, 120
 FAMILIES = sorted({case.family for case in ALL})
-LAWS = sorted({(case.mode, case.components, case.weights) for case in FAMILIES})
-
-
-def is_kept(family: Case) -> bool:
-    """Maximum likelihood, and every other law, free and tied, in one of the three structures in turn; the others are slow cases."""
-    place = LAWS.index((family.mode, family.components, family.weights))
-    return family.mode == "ml" or family.structure == list(STRUCTURES)[(place + family.tied) % 3]
-
-
-KEPT = [case for case in ALL if is_kept(case.family)]
+KEPT = [case for case in ALL if is_kept(case)]
 FITS = -(-1000 // len(KEPT))
 """Fits a combination, 1,000 in total without the slow ones."""
 
@@ -79,11 +69,7 @@ def random_problem(case: Case, i: int):
     return prior, x, weight, resp, k
 
 
-def marked(family: Case):
-    return pytest.param(family, id=family.name, marks=() if is_kept(family) else pytest.mark.slow)
-
-
-@pytest.mark.parametrize("family", [marked(family) for family in FAMILIES])
+@each(FAMILIES, "family")
 def test_bound_never_decreases_and_belongs_to_the_posterior(family):
     for case in (case for case in ALL if case.family == family):
         problems = [random_problem(case, i) for i in range(FITS)]
