@@ -175,7 +175,7 @@ def padded(x, resp, weight=None, n: int = N):
     )
 
 
-@jit
+@jit(brief=True)
 def start(prior, x, weight, resp):
     """Posterior of given responsibilities."""
     return prior.posterior(from_responsibilities(prior.structure, prior.tied, x, resp, weight))
@@ -197,7 +197,7 @@ def bound_of(prior, posterior, x, weight):
     return run(prior, posterior, x, weight, 0.0, 0, max_steps=CAPACITY).lower_bound
 
 
-@jit
+@jit(brief=True)
 def first_bound(prior, x, weight, resp):
     """Bound after the first update; as `bound_of` but compiled without the loop."""
     posterior = start(prior, x, weight, resp)

@@ -59,11 +59,11 @@ pytestmark = pytest.mark.usefixtures("x64")
 ONES = np.ones(N)
 
 
-log_marginal = jit(lambda prior, stats: prior.log_marginal(stats))
-update = jit(lambda prior, stats: prior.posterior(stats))
+log_marginal = jit(lambda prior, stats: prior.log_marginal(stats), brief=True)
+update = jit(lambda prior, stats: prior.posterior(stats), brief=True)
 
 
-@jit
+@jit(brief=True)
 def collapsed(prior, x, weight, resp):
     """Bound right after an update, without the entropy of the responsibilities."""
     return prior.log_marginal(from_responsibilities(prior.structure, prior.tied, x, resp, weight))

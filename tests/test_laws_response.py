@@ -14,6 +14,7 @@ from bayesgmm.analysis.evidence import FLOOR, response
 from bayesgmm.analysis.response import eigenvalues, n_coefficients
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import DEPTH
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect
 
 N, D, K = 60, 2, 3
@@ -69,7 +70,7 @@ def test_eigenvalues_are_those_of_the_pass(case: Case):
     structure = prior.structure
     at = collect(q, jnp.asarray(x), WEIGHT)
 
-    @jax.jit
+    @jit
     def one_pass(vector):
         return flat(collect(prior.posterior(unflat(vector, at, structure)), jnp.asarray(x), WEIGHT), structure)
 

@@ -15,6 +15,7 @@ from bayesgmm.core.structures import STRUCTURES, Full
 from bayesgmm.core.weights import Dirichlet
 from bayesgmm.inference import hierarchy
 from bayesgmm.inference.cells import Frame, long_runs, padded_widths, short_runs
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect, from_responsibilities
 from bayesgmm.inference.loop import lower_bound, run
 from bayesgmm.inference.problem import prepare
@@ -86,7 +87,7 @@ def test_the_tuned_prior_is_the_best_of_a_grid(name, tied):
     )
     weights = Dirichlet.symmetric(3)
 
-    @jax.jit
+    @jit
     def value(log_kappa, log_surplus, step):
         found = hierarchy.tune(coordinates, tied, stats, weights, hierarchy.Knobs(log_kappa, log_surplus), step)
         return found.prior.components.log_marginal(stats) - found.price
