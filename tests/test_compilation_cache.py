@@ -28,7 +28,7 @@ FIT = """
     compiling._compile = lambda *given: made.append(1) or compile(*given)
     import bayesgmm as bg
     x = bg.load_dataset("faithful").x[:90]
-    one = bg.BayesianGaussianMixture(n_components=3, n_init=2, random_state=0).fit(x)
+    one = bg.BayesianGaussianMixture(n_components=2, n_init=2, random_state=0).fit(x)
     two = bg.GaussianMixture(2, covariance_type="tied", n_init=2, random_state=0).fit(x)
     three = bg.KMeans(2, n_init=1, random_state=0).fit(x)
     print(len(made), *(a.tobytes().hex() for a in (one.means_, one.covariances_, two.means_, two.weights_, three.cluster_centers_)))

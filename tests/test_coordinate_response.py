@@ -17,6 +17,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import centred_scores
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.weights import PointWeights
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import from_responsibilities
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -83,7 +84,7 @@ def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, 
     chart = chart_of(q)
     rows = jnp.array([[0.3, -0.2], [1.5, 2.0]])
 
-    @jax.jit
+    @jit
     def drawn(key):
         found = q.sample(key, (40_000,))
         points = Mixture(PointWeights(found.weights), found.components)
@@ -95,7 +96,7 @@ def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, 
     away = z - z.mean(0)
     products = away[:, :, None] * (scores - scores.mean(0)).reshape(len(z), 1, -1)
     error = products.std(0) / np.sqrt(len(z))
-    own = np.asarray(jax.jit(features)(q, rows))
+    own = np.asarray(jit(features)(q, rows))
     b = with_coefficients(chart)
     b = b if tied else b.toarray()
     if tied:

@@ -17,6 +17,7 @@ from bayesgmm.analysis.bootstrap import draw
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.weights import Dirichlet, PointWeights
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.gibbs import chains
 from bayesgmm.inference.kernel import from_labels
 
@@ -44,7 +45,7 @@ def test_ranks_are_even(structure, tied):
     prior = Mixture(Dirichlet.symmetric(K, 1.3), law)
     nobody = from_labels(law.structure, tied, jnp.zeros((1, 2)), jnp.zeros(1, int), K, jnp.zeros(1))
 
-    @jax.jit
+    @jit
     @jax.vmap
     def rank(key):
         truth_key, row_key, start_key, chain_key = jax.random.split(key, 4)

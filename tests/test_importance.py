@@ -19,6 +19,7 @@ from bayesgmm.analysis.unconstrained import chart_of, inward, n_coordinates, out
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.weights import Dirichlet, PointWeights, StickBreaking
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect, from_responsibilities
 
 ROWS, D, DRAWS = 24, 2, 4096
@@ -39,12 +40,12 @@ def data(n: int, separation: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([x, np.zeros((ROWS - n, D))]), np.concatenate([np.ones(n), np.zeros(ROWS - n)])
 
 
-@jax.jit
+@jit
 def one_pass(prior, posterior, x, weight):
     return prior.posterior(collect(posterior, x, weight))
 
 
-@jax.jit
+@jit
 def given(prior, x, weight, resp):
     return prior.posterior(from_responsibilities(prior.structure, prior.tied, x, resp, weight))
 
@@ -78,7 +79,7 @@ def test_coordinates_have_an_inverse_and_a_volume(structure, tied, weights):
     z = jnp.asarray(np.random.default_rng(0).normal(size=size))
     entries = np.tril_indices(D) if structure == "full" else ()
 
-    @jax.jit
+    @jit
     def parameters(z):
         point, volume = outward(chart, z)
         covariance = point.components.covariance
@@ -106,7 +107,7 @@ def test_a_fit_is_standard_in_its_coordinates(weights):
     chart = chart_of(q)
     draws = q.sample(jax.random.key(0), (4000,))
     points = Mixture(PointWeights(draws.weights), draws.components)
-    z = np.asarray(jax.jit(jax.vmap(lambda point: inward(chart, point)[0]))(points))
+    z = np.asarray(jit(jax.vmap(lambda point: inward(chart, point)[0]))(points))
     np.testing.assert_allclose(z.mean(0), 0, atol=5 / np.sqrt(4000))
     np.testing.assert_allclose(np.cov(z.T), np.eye(z.shape[1]), atol=0.12)
 

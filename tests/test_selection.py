@@ -91,7 +91,7 @@ def test_the_galaxies_reach_the_optimum_that_the_usual_starts_miss():
 
 def test_separate_groups_are_certain():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(90, 2)) + np.repeat([[0, 0], [9, 0], [0, 9]], 30, 0)
+    x = rng.normal(size=(272, 2)) + np.resize([[0, 0], [9, 0], [0, 9]], (272, 2))  # as many rows as Old Faithful: the same programs
     found = bg.select(x, range(1, 5), "full", verbose=False)
     assert found.n_components == 3 and found.n_components_probability[3] > 0.9
     assert np.all(found.table["n_components"][[found.table.best(name) for name in ("bic", "icl", "elbo")]] == 3)
@@ -100,16 +100,17 @@ def test_separate_groups_are_certain():
 
 def test_one_group_is_not_split():
     for seed in range(3):
-        x = np.random.default_rng(seed).normal(size=(90, 2))
+        x = np.random.default_rng(seed).normal(size=(272, 2))
         assert bg.select(x, range(1, 5), "full", verbose=False).n_components == 1
 
 
 def test_weights_are_repeated_rows():
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(112, 2)) + np.repeat([[0, 0], [6, 0]], 56, 0)
-    weight = np.resize(np.arange(6), 112)
-    a = bg.select(x, range(1, 4), "full", sample_weight=weight, verbose=False).table
-    b = bg.select(np.repeat(x, weight, 0), range(1, 4), "full", verbose=False).table
+    x = rng.normal(size=(272, 2)) + np.repeat([[0, 0], [6, 0]], 136, 0)
+    weight = np.resize([0, 5, 1, 0, 2, 0, 1, 0, 4, 0, 0, 1, 0, 2, 0, 0], 272)
+    assert weight.sum() == 272
+    a = bg.select(x, range(1, 5), "full", sample_weight=weight, verbose=False).table
+    b = bg.select(np.repeat(x, weight, 0), range(1, 5), "full", verbose=False).table
     for name in ("evidence", "bic", "icl"):
         np.testing.assert_allclose(a[name][:2], b[name][:2], atol=0.05)
 

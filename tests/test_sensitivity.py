@@ -16,6 +16,7 @@ from bayesgmm.analysis.sensitivity import HYPERPARAMETERS, Answers, changed, der
 from bayesgmm.analysis.unconstrained import chart_of
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet
+from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect, from_labels
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -29,7 +30,7 @@ def rows(n: int = 160) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(n, 2)) + np.array([[0, 0], [3.2, 0], [0, 3.4]])[labels], labels
 
 
-@jax.jit
+@jit
 def solved(prior: Mixture, x, weight, start: Mixture) -> Mixture:
     """Plain passes, as many as it takes to stand still."""
     return jax.lax.fori_loop(0, 1500, lambda i, q: prior.posterior(collect(q, x, weight)), start)

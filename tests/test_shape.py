@@ -134,10 +134,10 @@ def test_sentences():
 def test_the_verdict_tells_and_keeps_silent():
     """Two Gaussian groups, and the same with one of them even in a square."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(480, 2)) + np.repeat([[0, 0], [12, 0]], 240, 0)
+    x = rng.normal(size=(272, 2)) + np.repeat([[0, 0], [12, 0]], 136, 0)
     found = bg.select(x, [2], "full", verbose=False)
     assert not found.shape.overlaps and not len(found.shape.not_gaussian) and "bg.combine" not in found.verdict
-    x[240:] = rng.uniform(-2, 2, (240, 2)) + [12, 0]
+    x[136:] = rng.uniform(-2, 2, (136, 2)) + [12, 0]
     square = bg.select(x, [2], "full", verbose=False)
     assert square.shape.not_gaussian.tolist() == [int(square.best.predict([[12, 0]])[0])]
     assert "(flat, p = 0.0" in square.verdict and "bg.combine(selection.best, X)" in square.verdict

@@ -9,6 +9,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.analysis import observed, refits
+from bayesgmm.inference.compiling import jit
 
 KINDS = ("full", "tied", "diag", "spherical")
 
@@ -75,7 +76,7 @@ def test_the_information_is_that_of_finite_differences(model, x):
     found = observed.curvature(chart, y, jnp.ones(len(x)))
     size, step = len(found.slope), 1e-4
 
-    @jax.jit
+    @jit
     def likelihood(z):
         point = observed.outward(chart, z)[0]
         return jax.scipy.special.logsumexp(point.components.predictive_log_prob(y) + point.weights.expected_log(), axis=1).sum()
