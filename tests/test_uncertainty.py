@@ -44,7 +44,7 @@ def model(x):
 def drawn(model, x):
     """A few draws by every method, the long Gibbs run under "long"."""
     found = {method: model.uncertainty(x, method, n_draws=4000) for method in ("mean_field", "linear_response", "importance")}
-    return found | {"long": model.uncertainty(x, "gibbs", n_draws=8000, thin=10)}
+    return found | {"long": model.uncertainty(x, "gibbs", n_draws=8000, thin=5)}
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
