@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 LOST = (
     "Another of the {n} processes that hold rows was lost, or the network between them ({reason}). "
@@ -29,6 +28,8 @@ def share(found: Any, error: Exception | None = None) -> list[Any]:
     RuntimeError
         A process does not answer any more.
     """
+    from jax.experimental import multihost_utils  # slow to import
+
     sent = np.frombuffer(pickle.dumps((found, error)), np.uint8)
     try:
         sizes = np.ravel(multihost_utils.process_allgather(np.array([len(sent)], np.int32)))
