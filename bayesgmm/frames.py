@@ -48,8 +48,11 @@ def _refuse(data: Any) -> None:
         raise TypeError(f"Sparse input ({kind}) is not supported; pass X.toarray() if it fits in memory.")
     if hasattr(data, "batches") and hasattr(data, "n_features"):
         raise TypeError(f"X is read as it is needed ({data!r}); this needs rows in memory, for example a sample of them.")
-    if kind in ("LazyFrame", "DuckDBPyRelation") or hasattr(data, "dask"):
-        raise TypeError(f"X is lazy ({type(data).__module__}.{kind}); collect it first, for example with .collect().")
+    if kind in ("LazyFrame", "DuckDBPyRelation"):
+        advice = "collect it first, for example with .collect(), or give its files to bayesgmm.scan"
+        raise TypeError(f"X is lazy ({type(data).__module__}.{kind}); {advice}.")
+    if hasattr(data, "dask"):
+        raise TypeError(f"X is a Dask collection ({kind}), and this needs rows in memory, for example a sample of them by .compute().")
     if data is None or isinstance(data, (str, bytes, dict, set, frozenset)) or hasattr(data, "__next__"):
         given = repr(data)[:40] if data is None or isinstance(data, (str, bytes)) else f"a {kind}"
         raise ValueError(f"X must be {TABLE}; got {given}.")
