@@ -217,10 +217,13 @@ def _fit_one(given, args):
     model = BayesianGaussianMixture(
         n_components=args.max_components or given.most(MOST), covariance_type=args.covariance, n_init=args.restarts, random_state=args.seed
     )
-    with Progress() as tell, warnings.catch_warnings():
+    with Progress() as tell, warnings.catch_warnings(record=True) as said:
         tell(f"fitting {args.covariance} covariances ...")
-        warnings.simplefilter("ignore", FitWarning)
-        return model.fit(given.x, checkpoint=args.checkpoint)
+        warnings.simplefilter("always" if given.values is None else "ignore", FitWarning)
+        model.fit(given.x, checkpoint=args.checkpoint)
+    for warning in said:
+        print(f"bayesgmm: warning: {warning.message}", file=sys.stderr)
+    return model
 
 
 def _best_of_all(given, args):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.datasets import dataset_names
 from bayesgmm.inference.problem import SAMPLE
 from bayesgmm.reading import scan
 from bayesgmm.tables import read_table
@@ -53,10 +54,18 @@ class Given:
         return [self.values] if self.values is not None else (rows for rows, _ in self.x.even())
 
 
+def _chosen(name: str, columns: Sequence[str]) -> Sequence[str | int]:
+    """Columns by name; those of files without names are x0, x1, ..., as in tables."""
+    bare = name.lower().endswith(".npy") and all(column[:1] == "x" and column[1:].isdecimal() for column in columns)
+    return [int(column[1:]) for column in columns] if bare else columns
+
+
 def read_given(name: str, columns: Sequence[str] | None, stream: bool, sample: int | None = None) -> Given:
     """A file or a data set's name; folders, patterns and, if asked to ``stream``, files are not read into memory."""
-    if stream or Path(name).is_dir() or (any(sign in name for sign in "*?[") and not Path(name).exists()):
-        source = scan(name, columns, sample=SAMPLE if sample is None else sample)
+    folder = Path(name).is_dir() and name not in dataset_names()
+    if stream or folder or (any(sign in name for sign in "*?[") and not Path(name).exists()):
+        size = SAMPLE if sample is None else sample
+        source = scan(name, sample=size) if columns is None else scan(name, _chosen(name, columns), sample=size)
         names = source.names or tuple(f"x{j}" for j in range(source.n_features))
         return Given(source, None, names, ("",) * len(names), Path(name).name)
     if sample is not None:

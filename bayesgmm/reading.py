@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesgmm.frames import to_rows
 from bayesgmm.inference.problem import SAMPLE
-from bayesgmm.sources import Source, of_array, of_batches, places_of
+from bayesgmm.sources import Source, of_array, of_batches, place_of, places_of
 from bayesgmm.validation import check_flag, check_number
 
 ENDINGS = (".parquet", ".feather", ".arrow", ".npy")
@@ -72,12 +72,14 @@ def scan(
     if isinstance(data, Source):
         raise ValueError("This is a source of rows already; scan takes files, arrays, batches or Dask collections.")
     names, n_columns, title, make = _known(data)
+    if not n_columns:
+        raise ValueError(f"{title} has no columns.")
     chosen = places_of(columns, names, n_columns, title)
-    if weight is not None and columns is not None:
-        chosen += [j for j in places_of([weight], names, n_columns, title) if j not in chosen]
-    kept = None if names is None else tuple(names[j] for j in chosen)
-    if weight is not None and not isinstance(weight, str):
+    if weight is not None:
+        weight = place_of(weight, names, n_columns, title)
+        chosen += [weight] if weight not in chosen else []
         weight = chosen.index(weight)
+    kept = None if names is None else tuple(names[j] for j in chosen)
     return make(chosen, kept, len(chosen), weight, title, sample, check_flag("across_processes", across_processes))
 
 
@@ -93,6 +95,15 @@ def _local(parts: Callable[[list[int]], Sequence[Callable]]) -> Callable[..., So
 def _known(data: Any) -> Known:
     if isinstance(data, (str, os.PathLike)):
         return _of_files(_files(os.fspath(data)), os.fspath(data))
+    if isinstance(data, (list, tuple)) and data and all(isinstance(each, (str, os.PathLike)) for each in data):
+        return _of_files([path for each in data for path in _files(os.fspath(each))], f"a list of {len(data)} names")
+    return _of_object(data)
+
+
+def _of_object(data: Any) -> Known:
+    """Rows that are not named but given."""
+    if hasattr(data, "toarray") and hasattr(data, "nnz") and not hasattr(data, "dask"):
+        raise TypeError(f"Sparse input ({type(data).__name__}) is not supported; scan reads dense rows.")
     if hasattr(data, "dask"):
         try:
             from bayesgmm.bridges.dask import known
@@ -118,17 +129,22 @@ def _of_batches(again: Callable[[], Any]) -> Known:
         raise ValueError("There is no batch of rows to read.")
     rows = to_rows(first)
     if rows.values.ndim != 2:
-        raise ValueError(f"Each batch must hold rows and columns (M, D); the first has the shape {rows.values.shape}.")
-    return rows.names, rows.values.shape[1], "the batches", _local(lambda chosen: of_batches(again, rows.names, chosen))
+        told = f"Each batch must hold rows and columns (M, D); the first has the shape {rows.values.shape}"
+        raise ValueError(f"{told}. Rows that are one batch are given in a list: [rows].")
+    n = rows.values.shape[1]
+    return rows.names, n, "the series of batches", _local(lambda chosen: of_batches(again, rows.names, n, chosen))
 
 
 def _files(name: str) -> list[Path]:
     """The files that a name, a folder or a pattern stands for."""
+    if not name:
+        raise ValueError("There is no file ''.")
     path = Path(name)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file() and not p.name.startswith((".", "_")))
+        every = (p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+        found = sorted(p for p in every if not any(part.startswith((".", "_")) for part in p.relative_to(path).parts))
         if not found:
-            raise ValueError(f"{name!r} holds no file whose name ends in {', '.join(ENDINGS)}.")
+            raise ValueError(f"{name!r} is a directory that holds no file whose name ends in {', '.join(ENDINGS)}.")
     else:
         found = [path] if path.is_file() else sorted(Path(p) for p in glob.glob(name, recursive=True))
         if not found:

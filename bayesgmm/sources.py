@@ -207,23 +207,30 @@ def of_array(array: Any, place: str) -> Callable[[Sequence[int]], list[Callable[
         def read(begin: int) -> Iterator[Piece]:
             for first in range(begin, min(begin + PART * size, len(array)), size):
                 rows = array[first : first + size]
-                yield Piece(np.asarray(rows if whole else rows[:, list(chosen)], np.float64, order="C"), place, first)
+                rows = rows if whole else rows[:, list(chosen)]
+                rows = np.ma.filled(rows.astype(float), np.nan) if isinstance(rows, np.ma.MaskedArray) else rows
+                yield Piece(np.asarray(rows, np.float64, order="C"), place, first)
 
         return [partial(read, begin) for begin in range(0, len(array), PART * size)]
 
     return parts
 
 
-def of_batches(again: Callable[[], Iterable[Any]], columns: Names, chosen: Sequence[int]) -> list[Callable[[], Iterator[Piece]]]:
+def of_batches(
+    again: Callable[[], Iterable[Any]], columns: Names, n_columns: int, chosen: Sequence[int]
+) -> list[Callable[[], Iterator[Piece]]]:
     """The one part of an iterable of arrays or data frames, which ``again`` answers each time; columns by name if they have some."""
 
     def pick(batch: Any) -> np.ndarray:
         rows = to_rows(batch)
-        known: Any = (rows.names or ()) if columns else range(rows.values.shape[1] if rows.values.ndim == 2 else 0)
-        wanted = [columns[j] for j in chosen] if columns else list(chosen)
+        if rows.values.ndim != 2 or (not columns and rows.values.shape[1] != n_columns):
+            raise ValueError(f"it has the shape {rows.values.shape}, where {n_columns} columns are needed, as in the first.")
+        if not columns:
+            return rows.values[:, list(chosen)]
+        known, wanted = rows.names or (), [columns[j] for j in chosen]
         missing = [name for name in wanted if name not in known]
         if missing:
-            raise ValueError(f"it has no {f'column {missing[0]!r}' if columns else f'columns up to number {max(chosen)}'}.")
+            raise ValueError(f"it has no column {missing[0]!r}.")
         return rows.values[:, [known.index(name) for name in wanted]]
 
     def read() -> Iterator[Piece]:

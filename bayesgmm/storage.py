@@ -8,7 +8,9 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,9 @@ VERSIONS = {FORMAT: 1, CHECKPOINT: 1}
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk, or of the user's share of it, that is full."""
+
+STALE = 60
+"""Seconds after which a file that is being written must have been left by a process that was killed."""
 
 KNOWN = {
     cls.__name__: cls
@@ -123,13 +128,26 @@ def as_path(path: Any) -> Path:
     raise TypeError(f"The path of a file must be a file name; got {path!r}.")
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` for a new file, which takes its place when it is complete: no half-written file is ever found there."""
+def check_place(path: Path) -> None:
+    """Whether a file of this name can be made."""
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file in it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write {path.name!r} in.")
+
+
+def sweep(path: Path) -> None:
+    """Remove unfinished files beside ``path``, of processes that were killed while they wrote, long ago."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
+    for left in path.parent.iterdir():
+        if ours.fullmatch(left.name) and left.is_file() and time.time() - left.stat().st_mtime > STALE:
+            left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` for a new file, which takes its place when it is complete: no half-written file is ever found there."""
+    check_place(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield beside

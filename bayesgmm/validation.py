@@ -126,10 +126,12 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
     return weight
 
 
-def check_spread(values: np.ndarray, weight: np.ndarray, names: Names, constant_ok: bool = False, data: str = "X") -> None:
+def check_spread(
+    values: np.ndarray, weight: np.ndarray, names: Names, constant_ok: bool = False, data: str = "X", n: int | None = None
+) -> None:
     """Rows that differ, in every column unless ``constant_ok``, by amounts that float64 can hold."""
     used = values if weight.all() else values[weight > 0]
-    n, counted = len(used), "" if weight.all() else " of positive weight"
+    n, counted = len(used) if n is None else n, "" if weight.all() else " of positive weight"
     if n == 1:
         raise ValueError(f"{data} has 1 sample{counted} (n_samples = 1); at least 2 rows are needed, in truth many more.")
     low, high = used.min(0), used.max(0)

@@ -85,7 +85,7 @@ class TestOtherFits:
 
     @pytest.mark.parametrize(
         ("options", "rows", "told"),
-        [({"tol": 1e-3}, ROWS, "parameters"), ({}, ROWS[:-1], "rows"), ({}, ROWS[::-1] + 1e-9, "rows")],
+        [({"tol": 1e-3}, ROWS, r"parameters \(tol\)"), ({}, ROWS[:-1], "rows"), ({}, ROWS[::-1] + 1e-9, "rows")],
     )
     def test_are_not_gone_on_from(self, saved, options, rows, told):
         with pytest.raises(ValueError, match=rf"checkpoint of another fit: its {told} differ.*or another file, or delete this one"):
@@ -99,6 +99,32 @@ class TestOtherFits:
                 model().fit(source(), checkpoint=tmp_path / name)
         with pytest.raises(ValueError, match="is not a model saved by bayesgmm"):
             bg.load(saved)
+
+    def test_files_of_others_are_left_alone(self, tmp_path):
+        for name in (".fit.d", ".fit.local", ".fit.0123abcd"):
+            (tmp_path / name).write_text("mine")
+        os.utime(tmp_path / ".fit.0123abcd", (0, 0))
+        model().fit(source(), checkpoint=tmp_path / "fit")
+        assert sorted(p.name for p in tmp_path.iterdir()) == [".fit.d", ".fit.local", "fit"]
+
+    def test_nor_is_one_of_another_sample(self, saved):
+        with pytest.raises(ValueError, match="its sample differ"):
+            model().fit(bg.scan([ROWS]), checkpoint=saved)
+
+    def test_names_that_no_file_can_have_are_told_at_once(self, tmp_path):
+        for name, told in ((tmp_path, "is a folder"), (tmp_path / "none" / "fit", "There is no folder")):
+            with pytest.raises(OSError, match=told):
+                model().fit(bg.scan(lambda: iter([ROWS])), checkpoint=name)
+
+
+def test_a_fit_that_fails_in_the_last_reading_changes_nothing(uninterrupted, monkeypatch):
+    from bayesgmm.analysis import rows
+
+    before = dict(vars(uninterrupted))
+    monkeypatch.setattr(rows.Look, "__call__", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        uninterrupted.fit(source(ROWS[:2000]))
+    assert vars(uninterrupted) == before
 
 
 class TestFullDisk:
@@ -173,4 +199,4 @@ def test_killed_processes(uninterrupted, tmp_path, kills):
             done.unlink(missing_ok=True)
     subprocess.run(command, check=True)
     assert_identical(bg.load(done), uninterrupted)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["fit", "model.npz", "rows.npy"]
+    assert {p.name for p in tmp_path.iterdir() if not p.name.startswith(".fit.")} == {"fit", "model.npz", "rows.npy"}

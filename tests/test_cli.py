@@ -304,7 +304,7 @@ def test_mistakes_are_one_line_and_exit_code_2(command, said, run):
 
 @pytest.mark.parametrize("error", [bg.FitError("The fit failed: no finite answer."), MemoryError()])
 def test_a_failed_fit_is_one_line_and_exit_code_1(run, monkeypatch, error):
-    def fail(self, X):
+    def fail(self, X, **options):
         raise error
 
     monkeypatch.setattr(bg.BayesianGaussianMixture, "fit", fail)
@@ -314,7 +314,7 @@ def test_a_failed_fit_is_one_line_and_exit_code_1(run, monkeypatch, error):
 
 
 def test_interrupted(run, monkeypatch):
-    def stop(self, X):
+    def stop(self, X, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bg.BayesianGaussianMixture, "fit", stop)

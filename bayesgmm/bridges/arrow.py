@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -81,12 +82,14 @@ def _open(path: Path) -> _Parquet | _Feather:
 
 
 def columns_of(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Names of the columns of files that belong together: those of the first, which all others must have."""
-    names = tuple(_open(paths[0]).schema.names)
-    for path in paths[1:]:
-        missing = [name for name in names if name not in _open(path).schema.names]
-        if missing:
-            raise ValueError(f"file {str(path)!r} has no column {missing[0]!r}, which {paths[0].name!r} has.")
+    """Names of the columns of files that belong together: those of the first, without the index that pandas wrote."""
+    schema = _open(paths[0]).schema
+    told = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    index = [name for name in told.get("index_columns", []) if isinstance(name, str)]
+    names = tuple(name for name in schema.names if name not in index)
+    doubles = [name for i, name in enumerate(names) if name in names[:i]]
+    if doubles:
+        raise ValueError(f"file {str(paths[0])!r} has more than one column {doubles[0]!r}.")
     return names
 
 
@@ -95,8 +98,9 @@ def check_numeric(paths: Sequence[Path], names: Sequence[str]) -> None:
     for path in paths:
         schema = _open(path).schema
         for name in names:
-            if name not in schema.names:
-                raise ValueError(f"file {str(path)!r} has no column {name!r}, which {paths[0].name!r} has.")
+            if schema.names.count(name) != 1:
+                number = "no" if name not in schema.names else "more than one"
+                raise ValueError(f"file {str(path)!r} has {number} column {name!r}, of which {paths[0].name!r} has one.")
             kind = schema.field(name).type
             if not any(test(kind) for test in (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal)):
                 told = f"file {str(path)!r}: column {name!r} holds {kind}, not numbers"
@@ -112,14 +116,22 @@ def parts(paths: Sequence[Path], names: Sequence[str]) -> list[Callable[[], Iter
         for group, size in enumerate(sizes):
             groups, rows = [*groups, group], rows + size
             if rows >= PART or group == len(sizes) - 1:
-                found.append(partial(_read, path, groups, list(names)))
+                found.append(partial(_read, path, _stamp(path), groups, list(names)))
                 groups, rows = [], 0
     return found
 
 
-def _read(path: Path, groups: Sequence[int], names: list[str]) -> Iterator[Piece]:
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file, which tell whether it was written anew."""
+    told = path.stat()
+    return told.st_size, told.st_mtime_ns
+
+
+def _read(path: Path, stamp: tuple[int, int], groups: Sequence[int], names: list[str]) -> Iterator[Piece]:
     """Rows of some row groups."""
     file = _open(path)
+    if _stamp(path) != stamp:
+        raise ValueError(f"file {str(path)!r} was changed after scan looked at it; scan it again.")
     for group in groups:
         place, first = f"file {str(path)!r}, {file.unit} {group}", 0
         with _in_words(place):

@@ -79,6 +79,8 @@ def _put_together(together: Together, *answers: Any) -> Any:
 
 def known(data: Any) -> tuple[tuple[str, ...] | None, int, str, Callable[..., Source]]:
     """Names and number of the columns of a Dask collection, what it is, and what makes a source of some of its columns."""
+    if getattr(data, "ndim", None) != 2:
+        raise ValueError(f"A Dask collection of rows is a data frame or an array (N, D); this is a {type(data).__name__}.")
     if hasattr(data, "columns"):
         names = tuple(data.columns)
         columns = names if all(isinstance(name, str) for name in names) else None
@@ -87,8 +89,6 @@ def known(data: Any) -> tuple[tuple[str, ...] | None, int, str, Callable[..., So
             return DaskSource(data[[names[j] for j in chosen]].to_delayed(), *described)
 
         return columns, len(names), "the Dask data frame", of_frame
-    if getattr(data, "ndim", None) != 2:
-        raise ValueError(f"A Dask collection of rows is a data frame or an array (N, D); this is {type(data).__name__} {data!r}.")
 
     def of_array(chosen: Sequence[int], *described: Any) -> DaskSource:
         return DaskSource(data[:, list(chosen)].rechunk({1: -1}).to_delayed().ravel().tolist(), *described)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import time
 import warnings
@@ -53,12 +52,11 @@ class Checkpoint:
 
     def _read(self) -> dict[str, Any] | None:
         path = storage.as_path(self.path)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*"):  # by a process that was killed while it wrote
-            left.unlink(missing_ok=True)
+        storage.sweep(path)
         if not os.path.lexists(path):
             return None
         _, trees = storage.read_trees(self.path, storage.CHECKPOINT, ("identity", "content"), "checkpoint")
-        other = [name for name in self._identity if not _same(self._identity[name], trees["identity"].get(name))]
+        other = _differing(self._identity, trees["identity"])
         if other:
             told = f"{str(self.path)!r} is the checkpoint of another fit: its {' and '.join(other[:3])} differ"
             raise ValueError(f"{told}. Give the data and parameters of that fit to go on with it, or another file, or delete this one.")
@@ -90,6 +88,19 @@ class Checkpoint:
             warnings.warn(f"{told}. The fit goes on; the file holds an earlier pass.", FitWarning, stacklevel=2)
         self._written, end = True, time.monotonic()
         self._due = end + (end - began) / SHARE
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """What differs, of parameters by name."""
+    found = []
+    for name, value in one.items():
+        there = other.get(name)
+        if isinstance(value, dict) and isinstance(there, dict):
+            some = [each for each in value if not _same(value[each], there.get(each))]
+            found += [f"{name} ({', '.join(some[:3])})"] if some else []
+        elif not _same(value, there):
+            found.append(name)
+    return found
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -13,7 +13,16 @@ from bayesgmm.analysis.rows import Look, Pass
 from bayesgmm.core.pytree import replace
 from bayesgmm.estimators.checkpoint import Checkpoint
 from bayesgmm.estimators.course import PASSES, Course
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, make_problem, read_rows, read_training, settings_of
+from bayesgmm.estimators.training import (
+    COVARIANCE_TYPES,
+    Training,
+    check_common,
+    check_distinct,
+    make_problem,
+    read_rows,
+    read_training,
+    settings_of,
+)
 from bayesgmm.frames import Rows
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.incremental import Rows as Batches
@@ -21,11 +30,11 @@ from bayesgmm.inference.incremental import Seen, entropy_of, seen_together
 from bayesgmm.inference.moves import compact
 from bayesgmm.inference.problem import Problem, in_coordinates, laid_out
 from bayesgmm.inference.restarts import Fit, Settings, advance, polish
-from bayesgmm.inference.stream import Batch, Passes, Place, Survey, batch_rows, draw, survey
+from bayesgmm.inference.stream import CHANGED, Batch, Passes, Place, Survey, batch_rows, draw, survey
 from bayesgmm.progress import Progress
 from bayesgmm.reading import scan
 from bayesgmm.sources import Source
-from bayesgmm.validation import check_columns, check_enough, check_option, check_seed, check_spread, check_weights
+from bayesgmm.validation import check_columns, check_option, check_seed, check_spread, check_weights
 
 
 def as_source(X: Any) -> Source | None:
@@ -127,7 +136,10 @@ class FromSource:
         """What a look at all rows finds."""
         with self.told:
             self.told(f"reading {self.n_rows:,} rows for the last time")
-            return self.source.over(look, look.together)
+            found = self.source.over(look, look.together)
+        if found.counts.sum() != self.n_rows:
+            raise ValueError(CHANGED)
+        return found
 
     def finished(self, search: Callable[[], Fit]) -> Fit:
         """Passes over all rows from what ``search`` finds on the sample, or from where an earlier process was stopped."""
@@ -140,7 +152,9 @@ def identity(estimator: Any, known: Survey, source: Source, passes: str) -> dict
     params = storage.storable(estimator.get_params())
     told = {name: params[name] for name in params if name not in ("verbose", "verbose_interval")}
     rows = [known.n_rows, known.total, known.mean, known.scatter, known.low, known.high]
-    return {"estimator": type(estimator).__name__, "parameters": told, "passes": passes, "columns": source.names, "rows": rows}
+    last = estimator.posterior_ if getattr(estimator, "warm_start", False) and hasattr(estimator, "posterior_") else None
+    words = {"estimator": type(estimator).__name__, "passes": passes, "columns": source.names, "sample": source.sample}
+    return words | {"parameters": told, "rows": rows, "last fit (warm_start)": last}
 
 
 def read_sample(
@@ -156,9 +170,9 @@ def read_sample(
             raise ValueError(f"{source.title} has no row of positive weight.")
         rows, weight = draw(source.over, known, source.sample, generator)
     extremes = np.concatenate([rows, known.low[None], known.high[None]])
-    check_spread(extremes, np.ones(len(extremes)), source.names, constant_ok=what == "n_clusters", data=source.title)
+    check_spread(extremes, np.ones(len(extremes)), source.names, constant_ok=what == "n_clusters", data=source.title, n=known.n_rows)
     whole = known.n_rows <= source.sample
-    check_enough(rows, weight, n_components, what, source.title if whole else f"the sample of {source.title}")
+    check_distinct(rows, weight, n_components, what, source.title if whole else f"the sample of {source.title}")
     return known, Training(rows, source.names, weight)
 
 
@@ -178,6 +192,8 @@ def read_data(estimator: Any, X: Any, sample_weight: Any, checkpoint: Any = None
         training = read_training(X, sample_weight, estimator.n_components, "n_components")
         return InMemory(training, make_problem(estimator, training), settings_of(estimator))
     check_unweighted(sample_weight)
+    if checkpoint is not None:
+        storage.check_place(storage.as_path(checkpoint))
     if not isinstance(estimator.init_params, str):
         raise ValueError("init_params must be a word for rows read from a source, since starts are made from a sample of them.")
     return FromSource(estimator, source, checkpoint, passes)
@@ -208,11 +224,21 @@ def batches_of(estimator: Any, X: Any, sample_weight: Any = None) -> Iterator[Ba
     if source is None:
         values = read_rows(estimator, X)
         return iter([(values, check_weights(sample_weight, len(values)))])
+    check_unweighted(sample_weight)
     estimator._check_fitted()
     names = getattr(estimator, "feature_names_in_", None)
     shape = Rows(np.empty((0, source.n_features)), source.names)
     check_columns(shape, None if names is None else tuple(names), estimator.n_features_in_, type(estimator).__name__)
-    return source.even(check=True)
+    return _some(source)
+
+
+def _some(source: Source) -> Iterator[Batch]:
+    """Batches of a source, of which there must be one."""
+    batch = None
+    for batch in source.even(check=True):
+        yield batch
+    if batch is None:
+        raise ValueError(f"{source.title} has no rows.")
 
 
 def over_batches(function: Callable[[np.ndarray], np.ndarray], batches: Iterator[Batch]) -> np.ndarray:

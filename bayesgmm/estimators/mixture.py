@@ -37,6 +37,8 @@ def store(estimator: MixtureEstimator, fit: Fit, data: InMemory | FromSource) ->
     _judge(estimator, fit)
     coordinates = data.problem.coordinates
     found = to_numpy(published(coordinates, fit.prior, fit.result.posterior))
+    look = rows.look(found.posterior, to_numpy(coordinates), N_DOUBTFUL, data.keep_labels, data.before)
+    seen = data.seen(look)  # what may fail comes first: an estimator is changed wholly or not at all
     estimator._coordinates = to_numpy(coordinates)
     estimator.posterior_, estimator.prior_ = found.posterior, found.prior
     _store_parameters(estimator, found)
@@ -48,7 +50,7 @@ def store(estimator: MixtureEstimator, fit: Fit, data: InMemory | FromSource) ->
     estimator._stats, estimator.n_rows_seen_ = to_numpy(fit.result.stats), data.earlier + data.n_rows
     estimator._counts = estimator._stats.counts
     estimator._multiplicity = multiplicity(fit.prior.weights, fit.result.stats.counts) if estimator._bayesian else None
-    _store_data_facts(estimator, data)
+    _store_data_facts(estimator, data, seen)
 
 
 def _judge(estimator, fit: Fit) -> None:
@@ -70,14 +72,13 @@ def _store_parameters(estimator, found: Published) -> None:
     estimator.n_components_ = len(estimator.weights_)
 
 
-def _store_data_facts(estimator, data: InMemory | FromSource) -> None:
+def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) -> None:
     """Everything that needs the rows, so that they need not be kept."""
     d = data.problem.n_features
     estimator.n_features_in_ = d
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
     estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, d)
-    found = data.seen(rows.look(estimator.posterior_, estimator._coordinates, N_DOUBTFUL, data.keep_labels, data.before))
     _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
     estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows
@@ -157,6 +158,8 @@ class MixtureEstimator(Estimator):
         ----------
         Broderick, Boyd, Wibisono, Wilson & Jordan (2013), Streaming variational Bayes, NIPS; Neal & Hinton (1998) for maximum likelihood.
         """
+        if as_source(X):
+            raise ValueError("partial_fit takes rows in memory; for rows that are read as they are needed fit is exact.")
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y, sample_weight)  # type: ignore[attr-defined]
         return self._learn(X, sample_weight)

@@ -83,13 +83,18 @@ def read_training(X: Any, sample_weight: Any, n_components: int, what: str) -> T
     weight = check_weights(sample_weight, len(rows.values))
     mixture = what == "n_components"
     check_spread(rows.values, weight, rows.names, constant_ok=not mixture)
-    try:
-        check_enough(rows.values, weight, n_components, what)
-    except ValueError as error:
-        if mixture or n_components > len(rows.values):
-            raise
-        warnings.warn(f"{error} Some clusters are empty.", FitWarning, stacklevel=4)
+    check_distinct(rows.values, weight, n_components, what)
     return Training(rows.values, rows.names, weight)
+
+
+def check_distinct(values: np.ndarray, weight: np.ndarray, n_components: int, what: str, data: str = "X") -> None:
+    """Enough distinct rows for as many components; for clusters as many rows will do, and a warning."""
+    try:
+        check_enough(values, weight, n_components, what, data)
+    except ValueError as error:
+        if what == "n_components" or n_components > len(values):
+            raise
+        warnings.warn(f"{error} Some clusters are empty.", FitWarning, stacklevel=5)
 
 
 def read_rows(estimator, X: Any) -> np.ndarray:

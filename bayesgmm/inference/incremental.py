@@ -20,8 +20,7 @@ bound. It ends near an optimum, not at it. Hoffman, Blei, Wang & Paisley (2013),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import partial, reduce
 from itertools import islice
 from typing import Any
 
@@ -35,7 +34,7 @@ from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import soft
 from bayesgmm.inference.problem import Inward
 from bayesgmm.inference.steps import added, natural
-from bayesgmm.inference.stream import Batch, Statistics
+from bayesgmm.inference.stream import Batch, Statistics, workers
 
 PARTS = 64
 """Most parts whose statistics are kept."""
@@ -70,13 +69,8 @@ class Rows:
         self._given = (inward, dtype, soft, chunk_size)
 
     def batches(self) -> Iterator[Batch]:
-        """All batches; each is read while the one before is worked on."""
-        with ThreadPoolExecutor(1) as pool:
-            rest = iter(self._read())
-            coming = pool.submit(next, rest, None)
-            while (batch := coming.result()) is not None:
-                coming = pool.submit(next, rest, None)
-                yield batch
+        """All batches, read in this thread: connections to data bases belong to one."""
+        yield from self._read()
 
     def statistics(self, trial: Mixture, known: Natural, batch: Batch) -> Stats:
         """Statistics of one batch under a trial."""
@@ -94,7 +88,8 @@ def memoized(rows: Rows, prior: Any, start: Mixture, tol: float, told: Told = la
         batches = rows.batches()
         total = reduce(added, kept) if kept else None
         for part in range(-(-rows.n_batches // share)):
-            new = reduce(added, (rows.statistics(posterior, known, batch) for batch in islice(batches, share)))
+            with workers() as each:
+                new = reduce(added, each(partial(rows.statistics, posterior, known), islice(batches, share)))
             spread = float(_entropy(posterior.structure, known, new))
             if total is None:
                 kept.append(new)

@@ -41,6 +41,9 @@ FEWEST = 1024
 """Rows of a batch at least, however wide they are."""
 
 
+CHANGED = "The rows changed while they were read; a fit needs them to stay as they are."
+
+
 def batch_rows(n_features: int) -> int:
     """Rows a batch; a power of two."""
     return max(FEWEST, 2 ** int(np.log2(NUMBERS / n_features)))
@@ -178,6 +181,8 @@ class _Draw:
         rows, weight = counted(batch)
         if not len(rows) or not len(self.shares):
             return [(rows, weight)] if not len(self.shares) else []
+        if place not in self.sizes or self.sizes[place][0] != len(batch[0]):
+            raise ValueError(CHANGED)
         low, high = self.before[place][1], self.before[place][1] + self.sizes[place][1]
         mine = self.shares[(self.shares >= low) & (self.shares < high)] - low
         places = np.minimum(np.searchsorted(np.cumsum(weight), mine, side="right"), len(rows) - 1)
@@ -193,6 +198,8 @@ def draw(over: Over, known: Survey, n: int, generator: np.random.Generator) -> B
         return joined(over(_Draw(np.empty(0), {}, {}), list.__add__))
     shares = (np.arange(n) + generator.random(n)) / n * known.total
     rows, weight = joined(over(_Draw(shares, known.before(), known.sizes), list.__add__))
+    if not np.isfinite(rows).all():
+        raise ValueError(CHANGED)
     return rows, weight * min(known.total / n, 1.0)
 
 
@@ -255,7 +262,7 @@ class Passes:
         trial, known = jax.tree.map(np.asarray, (trial, natural(trial)))
         stats, n = self.over(Statistics(trial, known, self._spread, *self._given), _added)
         if n != self.n_rows:
-            raise ValueError(f"The rows changed while they were read: there were {self.n_rows} of them, then {n}.")
+            raise ValueError(f"{CHANGED} There were {self.n_rows} of them, then {n}.")
         if trial.tied and self._spread is None:
             self._spread = np.asarray(stats.scatter)
         return stats._replace(scatter=self._spread) if trial.tied else stats
