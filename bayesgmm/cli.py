@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     except (RuntimeError, MemoryError) as error:
         return _complain("failed", error, 1)
     except KeyboardInterrupt:
-        print("bayesgmm: interrupted; nothing was written.", file=sys.stderr)
+        print("bayesgmm: interrupted; there is no result.", file=sys.stderr)
         return 1
 
 

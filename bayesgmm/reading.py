@@ -124,7 +124,9 @@ def _of_object(data: Any) -> Known:
 
 
 def _of_batches(again: Callable[[], Any]) -> Known:
-    first = next(iter(again()), None)
+    batches = iter(again())
+    first = next(batches, None)
+    getattr(batches, "close", lambda: None)()
     if first is None:
         raise ValueError("There is no batch of rows to read.")
     rows = to_rows(first)

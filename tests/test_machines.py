@@ -61,7 +61,7 @@ def test_a_lost_worker_of_dask(in_memory, monkeypatch, tmp_path):
 SCRIPT = """
 import os, sys, time, traceback
 import jax
-rank, port, folder, lost = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+rank, port, folder, lost, structure = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]
 jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=rank, initialization_timeout=60, heartbeat_timeout_seconds=10)
 import numpy as np
 import bayesgmm as bg
@@ -74,9 +74,9 @@ def passes(self, trial):
 stream.Passes.__call__ = passes
 try:
     source = bg.scan(np.load(f"{folder}/rows-{rank}.npy"), across_processes=True)
-    model = bg.GaussianMixture(n_components=3, n_init=1, random_state=0).fit(source, checkpoint=f"{folder}/fit")
+    model = bg.GaussianMixture(n_components=3, covariance_type=structure, n_init=1, random_state=0).fit(source, checkpoint=f"{folder}/fit")
     model.save(f"{folder}/model-{rank}.npz")
-    if lost < 0:
+    if lost < 0 and structure == "full":
         with jax.enable_x64(True):
             rows = np.concatenate([np.load(f"{folder}/rows-{i}.npy") for i in range(2)])
             rows = (rows - rows.mean(0)) / rows.std(0)
@@ -97,12 +97,12 @@ os._exit(0)
 """
 
 
-def run_processes(folder, lost):
+def run_processes(folder, lost, structure="full"):
     """Two processes; what each printed, and how it ended. ``lost``: the pass at which the second one dies."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    commands = [[sys.executable, "-c", SCRIPT, str(rank), str(port), str(folder), str(lost)] for rank in range(2)]
+    commands = [[sys.executable, "-c", SCRIPT, str(rank), str(port), str(folder), str(lost), structure] for rank in range(2)]
     processes = [subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for c in commands]
     try:
         return [(process.communicate(timeout=120)[0], process.returncode) for process in processes]
@@ -134,3 +134,15 @@ def test_a_mistake_in_one_process_is_told_in_all(tmp_path):
     for said, code in run_processes(tmp_path, lost=-1):
         assert code == 1
         assert "ValueError: process 1: the array: row 7 (counting from 0), column 1 holds NaN" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
+def test_other_structures_in_processes_of_jax(tmp_path, structure):
+    for rank, part in enumerate((ROWS[:1000], ROWS[1000:])):
+        np.save(tmp_path / f"rows-{rank}.npy", part)
+    for said, code in run_processes(tmp_path, -1, structure):
+        assert (said.splitlines()[-1], code) == ("done", 0)
+    alone = bg.GaussianMixture(n_components=3, covariance_type=structure, n_init=1, random_state=0).fit(ROWS)
+    for rank in range(2):
+        assert_same(bg.load(tmp_path / f"model-{rank}.npz"), alone)

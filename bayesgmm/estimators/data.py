@@ -100,7 +100,6 @@ class FromSource:
         make_room()
         layout = self.survey.lay_out(COVARIANCE_TYPES[estimator.covariance_type][0])
         self.problem = laid_out(self.training.values, self.training.weight, layout, estimator.dtype)
-        check_option("passes", passes, PASSES)
         kind = {"dtype": estimator.dtype, "chunk_size": self.settings.chunk_size}
         saved = None if checkpoint is None else Checkpoint(checkpoint, identity(estimator, self.survey, source, passes), source.shared)
         self._course = Course(
@@ -192,6 +191,7 @@ def read_data(estimator: Any, X: Any, sample_weight: Any, checkpoint: Any = None
         training = read_training(X, sample_weight, estimator.n_components, "n_components")
         return InMemory(training, make_problem(estimator, training), settings_of(estimator))
     check_unweighted(sample_weight)
+    check_option("passes", passes, PASSES)
     if checkpoint is not None:
         storage.check_place(storage.as_path(checkpoint))
     if not isinstance(estimator.init_params, str):
