@@ -10,6 +10,7 @@ import pytest
 
 from bayesgmm.cli import main
 from bayesgmm.datasets import load_dataset
+from bayesgmm.inference import stream
 
 DATA = load_dataset("faithful")
 FIT = ("--covariance", "full", "--max-components", "3", "--restarts", "1")
@@ -74,3 +75,17 @@ def test_columns_of_arrays_are_named_as_in_tables(folder, capsys):
 def test_mistakes_are_a_line(folder, capsys, words, told):
     code, out, err = run(capsys, *words.split())
     assert (code, out) == (2, "") and told in err and err.count("\n") == 1
+
+
+def test_an_interrupted_fit_says_so(folder, capsys, monkeypatch):
+    usual, calls = stream.Passes.__call__, iter(range(100))
+
+    def passes(self, trial):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return usual(self, trial)
+
+    monkeypatch.setattr(stream.Passes, "__call__", passes)
+    code, out, err = run(capsys, "fit", "days", *FIT, "--sample", "100")
+    assert code == 0 and "bayesgmm: warning: The fit did not converge: it was interrupted" in err
+    assert "Not converged after 1 pass" in " ".join(out.split())

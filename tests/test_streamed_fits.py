@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
 
 import jax
@@ -244,3 +245,17 @@ def test_progress_is_told(capsys):
 def test_a_summary_says_that_rows_came_in_parts():
     found = model(bg.GaussianMixture).partial_fit(rows()[:1500]).partial_fit(rows()[1500:])
     assert "Learnt from 3,000 rows in parts (partial_fit), of which these are the last" in " ".join(found.summary().split())
+
+
+@pytest.mark.parametrize("passes", ["exact", "memoized"])
+def test_iterators_are_read_in_the_thread_of_the_caller(passes):
+    """Connections to data bases belong to one thread."""
+    seen = set()
+
+    def read():
+        for part in batches():
+            seen.add(threading.get_ident())
+            yield part
+
+    model(bg.GaussianMixture).fit(bg.scan(read, sample=1000), passes=passes)
+    assert seen == {threading.get_ident()}
