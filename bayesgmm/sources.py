@@ -47,8 +47,8 @@ class Source:
     columns : tuple of str, or None
         Names of the columns of pieces, weights included.
     n_columns : int
-    weight : str or int, optional
-        The column that holds weights of rows.
+    weight : int, optional
+        Number of the column that holds weights of rows.
     title : str
         What it is, for messages.
     sample : int
@@ -68,14 +68,13 @@ class Source:
         parts: Sequence[Callable[[], Iterable[Piece]]],
         columns: Names,
         n_columns: int,
-        weight: str | int | None = None,
+        weight: int | None = None,
         title: str = "X",
         sample: int = SAMPLE,
         shared: bool = False,
     ):
         self._parts, self._columns, self._n_columns, self.title, self.sample = parts, columns, n_columns, title, sample
-        self.shared = shared
-        self._weight = None if weight is None else place_of(weight, columns, n_columns, title)
+        self.shared, self._weight = shared, weight
         self._kept = [j for j in range(n_columns) if j != self._weight]
         self.names = None if columns is None else tuple(columns[j] for j in self._kept)
         self.n_features = len(self._kept)
@@ -120,11 +119,7 @@ class Source:
     def _over_processes(self, work: Work, together: Together, check: bool) -> list[Any]:
         """What each process finds on its rows; what goes wrong in one is raised in all."""
         begin = jax.process_index() << 32
-        try:
-            mine = self._over_here(lambda place, batch: work((begin + place[0], place[1]), batch), together, check)
-        except Exception as error:
-            return share(None, error)
-        return share(mine)
+        return share(lambda: self._over_here(lambda place, batch: work((begin + place[0], place[1]), batch), together, check))
 
     def _over_here(self, work: Work, together: Together, check: bool) -> Any:
         """What is found on the rows that this process reads.

@@ -19,8 +19,6 @@ from bayesgmm.inference.problem import aligned
 from bayesgmm.inference.stream import batch_rows
 from bayesgmm.sources import Piece
 
-ENDINGS = (".parquet", ".feather", ".arrow")
-
 PART = 2**18
 """Rows that a part has at least, of files with smaller row groups; parts are worked on at the same time."""
 

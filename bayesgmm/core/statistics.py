@@ -57,13 +57,18 @@ class Natural(NamedTuple):
     precision: jax.Array
 
 
+def _first_order(structure: Structure, natural: Natural) -> tuple[jax.Array, jax.Array]:
+    """What scores have of 1 (K,) and of x (K, D)."""
+    linear = structure.multiply(natural.precision, natural.mean)
+    return natural.level - (linear * natural.mean).sum(-1) / 2, linear
+
+
 def product_form(structure: Structure, natural: Natural) -> Callable[[jax.Array], jax.Array]:
     """Scores (K, N) as one matrix product on features (F, N) of rows; what does not depend on the rows is computed once, here.
 
     Where there is one precision only the first-order features, 1 and x, are used: ``x^T precision x`` is then one number a row.
     """
-    linear = structure.multiply(natural.precision, natural.mean)
-    constant = natural.level - (linear * natural.mean).sum(-1) / 2
+    constant, linear = _first_order(structure, natural)
     first = jnp.concatenate([constant[:, None], linear], 1)
     if len(natural.precision) > 1:
         known = jnp.concatenate([first, structure.coefficients(natural.precision) / -2], 1)
@@ -79,8 +84,7 @@ def product_form(structure: Structure, natural: Natural) -> Callable[[jax.Array]
 
 def complete_log_prob(structure: Structure, natural: Natural, stats: Stats) -> jax.Array:
     """Sum of all scores times responsibilities, in nats, from statistics alone: the expected log probability of rows and labels."""
-    linear = structure.multiply(natural.precision, natural.mean)
-    constant = natural.level - (linear * natural.mean).sum(-1) / 2
+    constant, linear = _first_order(structure, natural)
     return (stats.counts * constant).sum() + (stats.sums * linear).sum() - structure.inner(natural.precision, stats.scatter).sum() / 2
 
 

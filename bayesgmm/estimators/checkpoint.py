@@ -44,11 +44,7 @@ class Checkpoint:
         """
         if not self._shared:
             return self._read()
-        try:
-            known = self._read() if first_process() else None
-        except Exception as error:
-            return share(None, error)[0]
-        return share(known)[0]
+        return share(lambda: self._read() if first_process() else None)[0]
 
     def _read(self) -> dict[str, Any] | None:
         path = storage.as_path(self.path)

@@ -17,7 +17,8 @@ from bayesgmm.inference.kmeans import Centroids, FlatCentroids, lloyd, nearest_c
 from bayesgmm.inference.loop import Limits, Result
 from bayesgmm.inference.problem import Inward, column_moments, held_rows, sampled
 from bayesgmm.inference.restarts import split_keys
-from bayesgmm.inference.stream import Passes, run_over
+from bayesgmm.inference.steps import run_by
+from bayesgmm.inference.stream import Passes
 from bayesgmm.progress import Progress
 from bayesgmm.sources import Source
 from bayesgmm.validation import check_array, check_number, check_option, check_seed
@@ -105,8 +106,12 @@ class KMeans(Estimator):
         mean, scale = known.mean, np.sqrt((known.scale**2).mean())
         found = self._search(training, mean, scale).posterior
         passes = Passes(source.over, Inward(mean, scale), known.n_rows, assign=hard)
-        limits = Limits(known.total, self.tol, self.max_iter, np.inf)
-        self._store(run_over(passes, FlatCentroids(len(found.mean)), found, limits, self.max_iter), mean, scale, source.names)
+        limits, options = (
+            Limits(known.total, self.tol, self.max_iter, np.inf),
+            {"max_steps": self.max_iter, "depth": 0, "dtype": passes.dtype},
+        )
+        fit = run_by(passes, FlatCentroids(len(found.mean)), found, limits, **options)
+        self._store(fit, mean, scale, source.names)
         vars(self).pop("labels_", None)
         return self
 

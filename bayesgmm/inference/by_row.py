@@ -58,14 +58,15 @@ class RowFunction:
         """Places and answers, a piece of the rows after the other."""
         n = len(rows)
         if n * width < LARGE:
-            yield slice(0, n), np.asarray(self._whole(given, filled(rows, _even(n)), size=_even(n)))[:n]
+            yield slice(0, n), np.asarray(self._whole(given, last_repeated(rows, even(n)), size=even(n)))[:n]
             return
         block = block_rows(width)
-        size = min(max(min(_even(n // PIECES), LARGEST), block), _even(n))
+        size = min(max(min(even(n // PIECES), LARGEST), block), even(n))
 
         def work(first: int) -> tuple[slice, np.ndarray]:
             part = rows[first : first + size]
-            return slice(first, first + len(part)), np.asarray(self._blocks(given, filled(part, size), size=min(block, size)))[: len(part)]
+            found = np.asarray(self._blocks(given, last_repeated(part, size), size=min(block, size)))
+            return slice(first, first + len(part)), found[: len(part)]
 
         if n * width >= WORTH and possible():
             with crew() as each:
@@ -74,11 +75,11 @@ class RowFunction:
             yield from map(work, range(0, n, size))
 
 
-def _even(n: int) -> int:
+def even(n: int) -> int:
     """The next power of two, 8 at least, so that few shapes compile."""
     return 1 << max(n - 1, 7).bit_length()
 
 
-def filled(rows: np.ndarray, n: int) -> np.ndarray:
+def last_repeated(rows: np.ndarray, n: int) -> np.ndarray:
     """Rows (N, D) with the last one repeated, up to ``n``."""
     return np.concatenate([rows, np.repeat(rows[-1:], n - len(rows), 0)]) if len(rows) < n else rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,14 +15,8 @@ LOST = (
 )
 
 
-def share(found: Any, error: Exception | None = None) -> list[Any]:
-    """What every process found, in the order of the processes; all must call this.
-
-    Parameters
-    ----------
-    found : picklable
-    error : Exception, optional
-        What kept this process from finding anything: it is raised in all.
+def share(find: Callable[[], Any]) -> list[Any]:
+    """What ``find`` answers in every process, in their order; all must call this, and what goes wrong in one is raised in all.
 
     Raises
     ------
@@ -30,6 +25,11 @@ def share(found: Any, error: Exception | None = None) -> list[Any]:
     """
     from jax.experimental import multihost_utils  # slow to import
 
+    found = error = None
+    try:
+        found = find()
+    except Exception as wrong:
+        error = wrong
     sent = np.frombuffer(pickle.dumps((found, error)), np.uint8)
     try:
         sizes = np.ravel(multihost_utils.process_allgather(np.array([len(sent)], np.int32)))

@@ -143,18 +143,6 @@ class Seen:
     stats: Stats
     entropy: Any
 
-    @property
-    def n_components(self) -> int:
-        return self.prior.n_components
-
-    @property
-    def structure(self):
-        return self.prior.structure
-
-    @property
-    def tied(self) -> bool:
-        return self.prior.tied
-
     def posterior(self, stats: Stats) -> Mixture:
         """Given further rows, too."""
         return self.prior.posterior(self.stats + stats)

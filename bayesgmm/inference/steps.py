@@ -14,7 +14,7 @@ import numpy as np
 from bayesgmm.core.statistics import Natural, Stats
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect_under, shared_spread
-from bayesgmm.inference.loop import Limits, Outcome, State, begin, judged
+from bayesgmm.inference.loop import Limits, Outcome, Result, State, begin, finish, judged
 
 
 def statistics(structure, known: Natural, x, weight, shared, inward=None, dtype=None, *, assign: Callable, chunk_size: int | None) -> Stats:
@@ -39,6 +39,12 @@ def drive(
         state = following(prior, state, collected(state.trial), limits, depth=depth, dtype=dtype)
         after(state)
     return state
+
+
+def run_by(collected: Callable, prior, start, limits: Limits, *, max_steps: int, depth: int, dtype: str) -> Result:
+    """`bayesgmm.inference.loop.run`, given what answers the statistics of all rows under a trial."""
+    state = first(prior, start, collected(start), limits, max_steps=max_steps, depth=depth, dtype=dtype)
+    return finish(drive(prior, state, collected, limits, depth, dtype))
 
 
 @jit

@@ -17,11 +17,11 @@ import numpy as np
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Natural, Stats
 from bayesgmm.core.structures import Structure
+from bayesgmm.inference.by_row import even, last_repeated
 from bayesgmm.inference.kernel import soft
-from bayesgmm.inference.loop import Limits, Result, finish
 from bayesgmm.inference.parallel import crew, possible
 from bayesgmm.inference.problem import Inward, Layout, lay_out
-from bayesgmm.inference.steps import added, drive, first, natural, spread, statistics
+from bayesgmm.inference.steps import added, natural, spread, statistics
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Rows (M, D) and their weights (M,)."""
@@ -131,8 +131,8 @@ class Survey(NamedTuple):
 def filled(batch: Batch) -> Batch:
     """As many rows as the next power of two, those added of weight 0, so that few shapes compile."""
     rows, weight = batch
-    extra = max(FEWEST, 1 << (len(rows) - 1).bit_length()) - len(rows)
-    return (np.pad(rows, ((0, extra), (0, 0)), "edge"), np.pad(weight, (0, extra))) if extra else batch
+    n = max(FEWEST, even(len(rows)))
+    return batch if n == len(rows) else (last_repeated(rows, n), np.pad(weight, (0, n - len(rows))))
 
 
 def _survey(place: Place, batch: Batch) -> Survey:
@@ -266,9 +266,3 @@ class Passes:
         if trial.tied and self._spread is None:
             self._spread = np.asarray(stats.scatter)
         return stats._replace(scatter=self._spread) if trial.tied else stats
-
-
-def run_over(passes: Passes, prior, start, limits: Limits, max_steps: int, depth: int = 0) -> Result:
-    """`bayesgmm.inference.loop.run` by such passes."""
-    state = first(prior, start, passes(start), limits, max_steps=max_steps, depth=depth, dtype=passes.dtype)
-    return finish(drive(prior, state, passes, limits, depth, passes.dtype))

@@ -15,9 +15,9 @@ import numpy as np
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.compiling import traced
 from bayesgmm.inference.kernel import row_width, soft
-from bayesgmm.inference.loop import Limits, Result, finish
+from bayesgmm.inference.loop import Limits, Result
 from bayesgmm.inference.parallel import WORTH, crew, possible
-from bayesgmm.inference.steps import added, drive, first, natural, spread, statistics
+from bayesgmm.inference.steps import added, natural, run_by, spread, statistics
 
 PARTS = 8
 """Parts of the rows, however many cores there are, so that sums are rounded alike; at most as many threads."""
@@ -47,7 +47,6 @@ def run_in_threads(
     parts = list(zip(_parts(x), _parts(weight), strict=True))
     spreads = [spread(start, *part, chunk_size=chunk_size) for part in parts]
     limits = Limits(float(np.asarray(weight).sum()), tol, limit, settle)
-    dtype = str(x.dtype)
 
     with crew(PARTS) as each:
 
@@ -59,8 +58,7 @@ def run_in_threads(
 
             return reduce(added, each(one, range(PARTS)))
 
-        state = first(prior, start, collected(start), limits, max_steps=max_steps, depth=depth, dtype=dtype)
-        return finish(drive(prior, state, collected, limits, depth, dtype))
+        return run_by(collected, prior, start, limits, max_steps=max_steps, depth=depth, dtype=str(x.dtype))
 
 
 def _parts(values) -> list[jax.Array]:
