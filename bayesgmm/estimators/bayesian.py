@@ -12,14 +12,12 @@ from bayesgmm.analysis.importance import Importance
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.bayesian_prior import make_prior
-from bayesgmm.estimators.data import read_data
 from bayesgmm.estimators.evidence import importance_evidence, rows_of_fit
-from bayesgmm.estimators.mixture import MixtureEstimator, store
+from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.sensitivity import Sensitivity, sensitivity
 from bayesgmm.estimators.training import (
     Training,
     announcer,
-    check_common,
     make_starts,
     previous,
     settings_of,
@@ -170,40 +168,11 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.chunk_size = chunk_size
         self.dtype = dtype
 
-    @in_float64
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None, passes: str = "exact"):
-        """Fit to rows (N, D).
-
-        Parameters
-        ----------
-        X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
-        y : ignored
-        sample_weight : array, shape (N,), optional
-            Weight of each row; a whole number counts as that many copies.
-        checkpoint : str or Path, optional
-            For rows from `bayesgmm.scan` or Dask: a file that keeps where the fit is. If it is there already, the fit goes on from it,
-            to the same answer.
-        passes : {"exact", "memoized", "stochastic"}, default "exact"
-            For such rows: exact passes over all rows; memoized ones, which renew the posterior after every part of the rows, and then exact
-            ones to the same optimum; or natural-gradient steps on batches, three readings in all, which end near an optimum only.
-
-        Returns
-        -------
-        BayesianGaussianMixture
-
-        Warns
-        -----
-        FitWarning
-            The fit did not converge, or was interrupted (Ctrl-C) while it read rows from a source: it then holds the best found so far.
-        """
-        check_common(self)
-        data = read_data(self, X, sample_weight, checkpoint, passes)
-        prior = make_prior(self, data.problem)
-        store(self, data.finished(lambda: self._search(prior, data.problem, data.training)), data)
-        return self
-
     def _prior(self, problem: Problem) -> Mixture:
-        """That of the fit, for further rows: with the components that it kept."""
+        return make_prior(self, problem)
+
+    def _prior_of_fit(self, problem: Problem) -> Mixture:
+        """With the components that the fit kept."""
         return rows.law_inward(problem.coordinates, self.prior_)
 
     def _search(self, prior: Mixture, problem: Problem, training: Training) -> Fit:

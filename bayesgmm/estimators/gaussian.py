@@ -12,14 +12,12 @@ from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
 from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.weights import FlatWeights, PointWeights
-from bayesgmm.estimators.base import FitWarning, in_float64
-from bayesgmm.estimators.data import read_data
-from bayesgmm.estimators.mixture import MixtureEstimator, store
+from bayesgmm.estimators.base import FitWarning
+from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import (
     COVARIANCE_TYPES,
     Training,
     announcer,
-    check_common,
     make_starts,
     previous,
     settings_of,
@@ -153,40 +151,6 @@ class GaussianMixture(MixtureEstimator):
         self.prior = prior
         self.chunk_size = chunk_size
         self.dtype = dtype
-
-    @in_float64
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None, passes: str = "exact"):
-        """Fit to rows (N, D).
-
-        Parameters
-        ----------
-        X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
-        y : ignored
-        sample_weight : array, shape (N,), optional
-            Weight of each row; a whole number counts as that many copies.
-        checkpoint : str or Path, optional
-            For rows from `bayesgmm.scan` or Dask: a file that keeps where the fit is. If it is there already, the fit goes on from it,
-            to the same answer.
-        passes : {"exact", "memoized", "stochastic"}, default "exact"
-            For such rows: exact passes over all rows; memoized ones, which renew the posterior after every part of the rows, and then exact
-            ones to the same optimum; or natural-gradient steps on batches, three readings in all, which end near an optimum only.
-
-        Returns
-        -------
-        GaussianMixture
-
-        Warns
-        -----
-        FitWarning
-            The fit did not converge, or was interrupted (Ctrl-C) while it read rows from a source: it then holds the best found so far.
-        """
-        check_common(self)
-        data = read_data(self, X, sample_weight, checkpoint, passes)
-        prior = self._prior(data.problem)
-        fit = data.finished(lambda: self._search(prior, data.problem, data.training))
-        store(self, fit, data)
-        self._report_collapse(fit, data.problem)
-        return self
 
     def _search(self, prior, problem: Problem, training: Training) -> Fit:
         """The best of several starts."""

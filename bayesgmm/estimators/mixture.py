@@ -16,11 +16,12 @@ from bayesgmm.analysis.parameters import Published, draw_rows, published
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
-from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches
+from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches, read_data
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
-from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
+from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, read_rows
 from bayesgmm.inference.loop import MESSAGES, Outcome
+from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
 from bayesgmm.report import html, text
 from bayesgmm.validation import check_number, check_seed
@@ -134,6 +135,56 @@ class MixtureEstimator(Estimator):
     _stats: Any
     _multiplicity: float | None
 
+    @in_float64
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None, passes: str = "exact"):
+        """Fit to rows (N, D).
+
+        Parameters
+        ----------
+        X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
+        y : ignored
+        sample_weight : array, shape (N,), optional
+            Weight of each row; a whole number counts as that many copies.
+        checkpoint : str or Path, optional
+            For rows from `bayesgmm.scan` or Dask: a file that keeps where the fit is. If it is there already, the fit goes on from it,
+            to the same answer.
+        passes : {"exact", "memoized", "stochastic"}, default "exact"
+            For such rows: exact passes over all rows; memoized ones, which renew the posterior after every part of the rows, and then exact
+            ones to the same optimum; or natural-gradient steps on batches, three readings in all, which end near an optimum only.
+
+        Returns
+        -------
+        MixtureEstimator
+            The estimator itself.
+
+        Warns
+        -----
+        FitWarning
+            The fit did not converge, or was interrupted (Ctrl-C) while it read rows from a source: it then holds the best found so far.
+        """
+        check_common(self)
+        data = read_data(self, X, sample_weight, checkpoint, passes)
+        prior = self._prior(data.problem)
+        fit = data.finished(lambda: self._search(prior, data.problem, data.training))
+        store(self, fit, data)
+        self._report_collapse(fit, data.problem)
+        return self
+
+    def _prior(self, problem: Problem) -> Any:
+        """What the parameters say, in inner coordinates."""
+        raise NotImplementedError
+
+    def _search(self, prior: Any, problem: Problem, training: Training) -> Fit:
+        """The best fit to rows in memory."""
+        raise NotImplementedError
+
+    def _prior_of_fit(self, problem: Problem) -> Any:
+        """The prior of the fit, for further rows."""
+        return self._prior(problem)
+
+    def _report_collapse(self, fit: Fit, problem: Problem) -> None:
+        """Say where components hold too few rows; where there is a prior, none do."""
+
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None):
         """Learn from further rows (M, D) that are seen once: the posterior of those before is the prior of these.
 
@@ -161,18 +212,18 @@ class MixtureEstimator(Estimator):
         if as_source(X):
             raise ValueError("partial_fit takes rows in memory; for rows that are read as they are needed fit is exact.")
         if not self.__sklearn_is_fitted__():
-            return self.fit(X, y, sample_weight)  # type: ignore[attr-defined]
+            return self.fit(X, y, sample_weight)
         return self._learn(X, sample_weight)
 
     @in_float64
     def _learn(self, X: Any, sample_weight: Any):
         data = further_rows(self, X, sample_weight)
-        store(self, followed(self, self._prior(data.problem), data), data)
+        store(self, followed(self, self._prior_of_fit(data.problem), data), data)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit and return the component (N,) of each row."""
-        self.fit(X, y, sample_weight)  # type: ignore[attr-defined]
+        self.fit(X, y, sample_weight)
         return self.predict(X) if as_source(X) else self.labels_
 
     @in_float64
