@@ -40,10 +40,10 @@ class Start:
         return counts / counts.sum(), means, shapes[kind]
 
 
-def make_start(n: int, d: int, k: int, covariance_type: str, seed: int = 0) -> Start:
-    """Overlapping groups of unit spread, alike far apart in any number of columns, and labels three in ten of which are wrong."""
+def make_start(n: int, d: int, k: int, covariance_type: str, seed: int = 0, apart: float = 2.0) -> Start:
+    """Groups of unit spread, alike far ``apart`` in any number of columns, and labels three in ten of which are wrong."""
     rng = np.random.default_rng(seed)
-    centres = 2 / max(d / 10, 1) ** 0.5 * rng.standard_normal((k, d))
+    centres = apart / max(d / 10, 1) ** 0.5 * rng.standard_normal((k, d))
     truth = rng.integers(k, size=n)
     x = rng.standard_normal((n, d))
     x += centres[truth]
