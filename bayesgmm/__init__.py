@@ -47,6 +47,7 @@ from bayesgmm.estimators.partitions import (
 from bayesgmm.inference.cache import disable_compilation_cache, enable_compilation_cache
 from bayesgmm.inference.initialise import initialise
 from bayesgmm.inference.loop import Outcome, Result, fit
+from bayesgmm.observations import Observations
 from bayesgmm.reading import scan
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "KMeans",
     "Mixture",
     "NormalWishart",
+    "Observations",
     "Outcome",
     "PointPartition",
     "PointWeights",

@@ -32,6 +32,8 @@ def to_rows(data: Any) -> Rows:
     ValueError
         Complex numbers, text, or anything else that is not a table of numbers.
     """
+    if isinstance(data, Rows):
+        return data
     if isinstance(data, Dataset):
         return Rows(_from_array(data.x), data.feature_names)
     _refuse(data)

@@ -75,8 +75,11 @@ def check_flag(name: str, value: Any) -> bool:
     raise ValueError(f"{name} must be True or False; got {brief(value)}.")
 
 
-def check_rows(data: Any, *, names: Names = None, what: str = "Input X") -> Rows:
-    """A finite two-dimensional array (N, D) with N, D >= 1; ``names`` label the columns of plain arrays in messages."""
+def check_rows(data: Any, *, names: Names = None, what: str = "Input X", gaps: bool = False) -> Rows:
+    """A finite two-dimensional array (N, D) with N, D >= 1; ``names`` label the columns of plain arrays in messages.
+
+    With ``gaps`` numbers may be missing (NaN), but for a column without any.
+    """
     rows = to_rows(data)
     values, labels = rows.values, rows.names or names
     if values.ndim != 2:
@@ -85,12 +88,14 @@ def check_rows(data: Any, *, names: Names = None, what: str = "Input X") -> Rows
     for axis, kind in enumerate(("sample(s)", "feature(s)")):
         if values.shape[axis] == 0:
             raise ValueError(f"Found array with 0 {kind} (shape={values.shape}) while a minimum of 1 is required.")
-    check_finite(values, labels, what)
+    check_finite(values, labels, what, gaps)
     return rows
 
 
-def check_finite(values: np.ndarray, names: Names, what: str = "Input X") -> None:
-    """No NaN, no infinity, nothing too large to be squared; the first few places are named."""
+def check_finite(values: np.ndarray, names: Names, what: str = "Input X", gaps: bool = False) -> None:
+    """No NaN (but for ``gaps``), no infinity, nothing too large to be squared; the first few places are named."""
+    if gaps:
+        values = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
     with np.errstate(invalid="ignore"):
         low, high = values.min(), values.max()
     if -LARGEST <= low and high <= LARGEST:
@@ -102,6 +107,7 @@ def check_finite(values: np.ndarray, names: Names, what: str = "Input X") -> Non
             shown = "; ".join(f"row {i}, {column_label(j, names)}" for i, j in places[:3])
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             advice = "Drop those rows or fill them in" if bad is not large else "Rescale, or drop those rows if they mean missing values"
+            advice += '; mixtures take them with missing="at_random"' if kind == "NaN" else ""
             raise ValueError(f"{what} contains {kind} at {shown}{more} (counting from 0). {advice}.")
 
 

@@ -17,6 +17,7 @@ from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.inference import kernel
+from bayesgmm.inference.arrange import Arranged, Known, arrange
 from bayesgmm.inference.by_row import RowFunction
 from bayesgmm.inference.compiling import jit
 
@@ -50,23 +51,31 @@ def rows_inward(coordinates: Coordinates, x):
 
 
 def _of_scores(inner: Mixture, coordinates: Coordinates, finish: Callable):
-    """A function of rows (M, D) in the user's units: ``finish`` of their scores (K, M) under a mixture in inner coordinates."""
-    answer = kernel.from_scores(inner.structure, inner.natural(), finish)
-    return lambda x: answer(coordinates.inward(x))
+    """A function of rows (M, D) in the user's units: ``finish`` of their scores (K, M) under a mixture in inner coordinates.
+
+    Scores of complete rows are densities in inner coordinates, those of others in the user's units; ``finish`` is told the difference.
+    """
+    structure, natural = inner.structure, inner.natural()
+    answer = kernel.from_scores(structure, natural, lambda scores: finish(scores, coordinates.log_det))
+
+    def one(x):
+        return finish(x.scores(structure, natural), 0.0) if isinstance(x, Arranged) else answer(coordinates.inward(x))
+
+    return one
 
 
 @RowFunction
 def _responsibilities(inner, coordinates):
-    return _of_scores(inner, coordinates, lambda scores: kernel.soft(scores, 0)[1].T)
+    return _of_scores(inner, coordinates, lambda scores, unit: kernel.soft(scores, 0)[1].T)
 
 
 @RowFunction
 def _labels(inner, coordinates):
-    return _of_scores(inner, coordinates, lambda scores: scores.argmax(0))
+    return _of_scores(inner, coordinates, lambda scores, unit: scores.argmax(0))
 
 
 def _densities(inner, coordinates):
-    return _of_scores(plug_in(inner), coordinates, lambda scores: logsumexp(scores, axis=0) - coordinates.log_det)
+    return _of_scores(plug_in(inner), coordinates, lambda scores, unit: logsumexp(scores, axis=0) - unit)
 
 
 _log_plug_in = RowFunction(_densities)
@@ -74,7 +83,12 @@ _log_plug_in = RowFunction(_densities)
 
 @RowFunction
 def _predictive(inner, prior, coordinates):
-    return lambda x: inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
+    def one(x):
+        if isinstance(x, Arranged):
+            return inner.mixed(x.rows.predictive_log_prob, prior)
+        return inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
+
+    return one
 
 
 @RowFunction
@@ -82,12 +96,12 @@ def _table(inner, coordinates):
     """Places of the two most probable components of each row, their probabilities, and its log density at the point estimates, (N, 5)."""
     known = isinstance(inner.components, Gaussian)  # the point estimates are the fit
 
-    def columns(scores):
+    def columns(scores, unit):
         norm, resp = kernel.soft(scores, 0)
         best = scores.argmax(0)
         others = jnp.where(jnp.arange(len(resp))[:, None] == best, -1, resp)
         second = jnp.where(len(resp) > 1, others.argmax(0), 0)
-        found = best, second, resp.max(0), jnp.maximum(others.max(0), 0), norm - coordinates.log_det
+        found = best, second, resp.max(0), jnp.maximum(others.max(0), 0), norm - unit
         return jnp.stack([column.astype(resp.dtype) for column in found], 1)
 
     table = _of_scores(inner, coordinates, columns)
@@ -102,8 +116,10 @@ def _width(posterior: Mixture, x: np.ndarray) -> int:
     return kernel.row_width(posterior.structure, False, x.shape[1], posterior.n_components)
 
 
-def _over(function: RowFunction, posterior: Mixture, coordinates: Coordinates, x: np.ndarray, *others: Mixture) -> np.ndarray:
+def _over(function: RowFunction, posterior: Mixture, coordinates: Coordinates, x: Any, *others: Mixture) -> np.ndarray:
     """Answers for all rows; ``others`` are further mixtures in the user's units."""
+    if isinstance(x, Known):
+        return function.of_known(_given(posterior, coordinates, *others), arrange(x, coordinates))
     return function(_given(posterior, coordinates, *others), x, _width(posterior, x))
 
 
@@ -112,27 +128,32 @@ def _given(posterior: Mixture, coordinates: Coordinates, *others: Mixture) -> tu
     return *(law_inward(coordinates, m) for m in (posterior, *others)), coordinates
 
 
-def responsibilities(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> np.ndarray:
+def responsibilities(posterior: Mixture, coordinates: Coordinates, x: np.ndarray | Known) -> np.ndarray:
     """Probability (N, K) that each row belongs to each component; ``posterior`` and rows (N, D) in the user's units."""
     return _over(_responsibilities, posterior, coordinates, x)
 
 
-def labels(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> np.ndarray:
+def labels(posterior: Mixture, coordinates: Coordinates, x: np.ndarray | Known) -> np.ndarray:
     """Most probable component (N,) of each row."""
     return _over(_labels, posterior, coordinates, x).astype(np.int64)
 
 
-def log_plug_in(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> np.ndarray:
+def log_plug_in(posterior: Mixture, coordinates: Coordinates, x: np.ndarray | Known) -> np.ndarray:
     """Log density (N,) of rows under the mixture of the point estimates."""
     return _over(_log_plug_in, posterior, coordinates, x)
 
 
-def log_predictive(posterior: Mixture, prior: Mixture, coordinates: Coordinates, x: np.ndarray) -> np.ndarray:
+def log_predictive(posterior: Mixture, prior: Mixture, coordinates: Coordinates, x: np.ndarray | Known) -> np.ndarray:
     """Log posterior predictive density (N,): a mixture of Student t."""
+    if isinstance(x, Known) and x.error is not None:
+        raise ValueError(
+            "The predictive density of numbers that were measured with errors has no closed form; give them without error_covariance to "
+            "have the density of exact numbers."
+        )
     return _over(_predictive, posterior, coordinates, x, prior)
 
 
-def row_table(posterior: Mixture, coordinates: Coordinates, x: np.ndarray) -> RowTable:
+def row_table(posterior: Mixture, coordinates: Coordinates, x: np.ndarray | Known) -> RowTable:
     """Best and second-best component of each row."""
     return _named(_over(_table, posterior, coordinates, x))
 
@@ -188,8 +209,10 @@ class Look:
     keep: bool
     before: dict[Any, tuple[int, float]] | None = None
 
-    def __call__(self, place: Any, batch: tuple[np.ndarray, np.ndarray]) -> Pass:
+    def __call__(self, place: Any, batch: tuple[Any, np.ndarray]) -> Pass:
         x, weight = batch
+        if isinstance(x, Known):
+            return self._piece(_table.of_known(self.given, arrange(x, self.given[-1])), weight, 0)
         first = 0 if self.before is None else self.before[place][0]
         width = kernel.row_width(self.given[0].structure, False, x.shape[1], self.n_components)
         pieces = (self._piece(found, weight[places], first + places.start) for places, found in _table.pieces(self.given, x, width))

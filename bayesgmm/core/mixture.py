@@ -66,8 +66,12 @@ class Mixture:
 
         Where the weights sum to less than 1 (stick breaking) the rest follows the prior's predictive density.
         """
+        return self.mixed(lambda law: law.predictive_log_prob(x), prior)
+
+    def mixed(self, predictive: Callable, prior: Mixture | None = None):
+        """`predictive_log_prob`, given what answers log densities (N, K) of rows under a law of components."""
         weights = self.weights.mean()
-        log_prob = self.components.predictive_log_prob(x)
+        log_prob = predictive(self.components)
         value = logsumexp(log_prob, axis=1, b=weights)
         rest = self.weights.unseen()
         if prior is None:
@@ -75,7 +79,7 @@ class Mixture:
         unseen = prior.components
         if self.tied:
             unseen = replace(unseen, dof=self.components.dof, scale=self.components.scale)
-        fresh = unseen.predictive_log_prob(x)[:, 0]
+        fresh = predictive(unseen)[:, 0]
         return logsumexp(jnp.stack([value, fresh], 1), axis=1, b=jnp.stack([jnp.ones_like(rest), rest]))
 
     def without(self, k) -> Mixture:

@@ -116,6 +116,10 @@ class Structure(Protocol):
         """Dense matrices (..., D, D)."""
         ...
 
+    def from_dense(self, matrix: jax.Array) -> jax.Array:
+        """What the family keeps (..., packed) of sums (..., D, D) of outer products, as `outer` does of each."""
+        ...
+
 
 def with_constant(columns):
     """First-order features (1 + D, N): 1 and x."""
@@ -211,6 +215,9 @@ class Full:
     def to_dense(self, matrix, n_features):
         return matrix
 
+    def from_dense(self, matrix):
+        return matrix
+
 
 @dataclasses.dataclass(frozen=True)
 class Diagonal:
@@ -279,6 +286,9 @@ class Diagonal:
     def to_dense(self, matrix, n_features):
         return matrix[..., None] * jnp.eye(n_features, dtype=matrix.dtype)
 
+    def from_dense(self, matrix):
+        return jnp.diagonal(matrix, axis1=-2, axis2=-1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Spherical:
@@ -345,6 +355,9 @@ class Spherical:
 
     def to_dense(self, matrix, n_features):
         return matrix[..., None, None] * jnp.eye(n_features, dtype=matrix.dtype)
+
+    def from_dense(self, matrix):
+        return jnp.trace(matrix, axis1=-2, axis2=-1)
 
 
 STRUCTURES: dict[str, Structure] = {"full": Full(), "diag": Diagonal(), "spherical": Spherical()}

@@ -84,6 +84,9 @@ class BayesianGaussianMixture(MixtureEstimator):
         Rows a chunk; the answer depends on it only to rounding.
     dtype : {"float64", "float32"}, default "float64"
         Precision of the rows in a pass; sums are always kept in float64.
+    missing : {"error", "at_random"}, default "error"
+        What NaN in the rows means: a mistake, or a number that is missing at random, given those that are there. Bound and likelihood
+        are then exactly those of the numbers that are there.
 
     Attributes
     ----------
@@ -145,6 +148,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         moves=True,
         chunk_size=None,
         dtype="float64",
+        missing="error",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -167,6 +171,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.moves = moves
         self.chunk_size = chunk_size
         self.dtype = dtype
+        self.missing = missing
 
     def _prior(self, problem: Problem) -> Mixture:
         return make_prior(self, problem)

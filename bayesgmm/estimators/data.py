@@ -19,15 +19,17 @@ from bayesgmm.estimators.training import (
     check_common,
     check_distinct,
     make_problem,
+    read_known,
     read_rows,
     read_training,
     settings_of,
 )
 from bayesgmm.frames import Rows
+from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.incremental import Rows as Batches
 from bayesgmm.inference.incremental import Seen, entropy_of, seen_together
-from bayesgmm.inference.moves import compact
+from bayesgmm.inference.moves import compact, order
 from bayesgmm.inference.problem import Problem, in_coordinates, laid_out
 from bayesgmm.inference.restarts import Fit, Settings, advance, polish
 from bayesgmm.inference.stream import CHANGED, Batch, Passes, Place, Survey, batch_rows, draw, survey
@@ -52,6 +54,8 @@ class InMemory:
     earlier: int = 0
     earlier_weight: float = 0.0
     keep_labels, before = True, None
+    places: np.ndarray | None = None
+    """Which of the components asked for each of those kept is."""
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -72,11 +76,20 @@ class InMemory:
 
     def seen(self, look: Look) -> Pass:
         """What a look at all rows finds."""
-        return look((0, 0), (self.training.values, self.training.weight))
+        rows = self.training.rows
+        return look((0, 0), (placed(rows, self.places) if isinstance(rows, Known) else rows, self.training.weight))
 
     def finished(self, search: Callable[[], Fit]) -> Fit:
         """What ``search`` finds, to the last digits."""
-        return compact(polish(search(), self.problem, self.settings))
+        fit = polish(search(), self.problem, self.settings)
+        self.places = order(fit, self.n_named)
+        return compact(fit, self.n_named)
+
+    @property
+    def n_named(self) -> int:
+        """Components that labels of rows may name."""
+        known = self.training.known
+        return 0 if known is None or known.allowed is None else known.allowed.shape[1]
 
 
 class FromSource:
@@ -91,7 +104,7 @@ class FromSource:
     passes : {"exact", "memoized", "stochastic"}
     """
 
-    keep_labels, earlier = False, 0
+    keep_labels, earlier, n_named, places = False, 0, 0, None
 
     def __init__(self, estimator: Any, source: Source, checkpoint: Any = None, passes: str = "exact"):
         self.source, self.names, self.settings = source, source.names, settings_of(estimator)
@@ -188,7 +201,7 @@ def read_data(estimator: Any, X: Any, sample_weight: Any, checkpoint: Any = None
         for name, value, usual in (("checkpoint", checkpoint, None), ("passes", passes, "exact")):
             if value != usual:
                 raise ValueError(f"{name} is for rows that are read as they are needed: give bayesgmm.scan(X) instead of X.")
-        training = read_training(X, sample_weight, estimator.n_components, "n_components")
+        training = read_training(X, sample_weight, estimator.n_components, "n_components", estimator.missing)
         return InMemory(training, make_problem(estimator, training), settings_of(estimator))
     check_unweighted(sample_weight)
     check_option("passes", passes, PASSES)
@@ -222,8 +235,9 @@ def batches_of(estimator: Any, X: Any, sample_weight: Any = None) -> Iterator[Ba
     """Rows and weights given to a fitted estimator, checked: all at once if they are in memory, a batch at a time from a source."""
     source = as_source(X)
     if source is None:
-        values = read_rows(estimator, X)
-        return iter([(values, check_weights(sample_weight, len(values)))])
+        rows = placed(read_known(estimator, X), getattr(estimator, "_places", None))
+        weight = check_weights(sample_weight, len(rows.values if isinstance(rows, Known) else rows))
+        return iter([(rows._replace(weight=weight) if isinstance(rows, Known) else rows, weight)])
     check_unweighted(sample_weight)
     estimator._check_fitted()
     names = getattr(estimator, "feature_names_in_", None)
@@ -239,6 +253,15 @@ def _some(source: Source) -> Iterator[Batch]:
         yield batch
     if batch is None:
         raise ValueError(f"{source.title} has no rows.")
+
+
+def placed(rows: Any, places: np.ndarray | None) -> Any:
+    """What is known of rows, with components numbered as a fit has them."""
+    if not isinstance(rows, Known) or rows.allowed is None or places is None:
+        return rows
+    further = rows.allowed.all(1)
+    columns = [rows.allowed[:, k] if k < rows.allowed.shape[1] else further for k in places]
+    return rows._replace(allowed=np.stack(columns, 1))
 
 
 def over_batches(function: Callable[[np.ndarray], np.ndarray], batches: Iterator[Batch]) -> np.ndarray:

@@ -72,6 +72,9 @@ class GaussianMixture(MixtureEstimator):
         Rows a chunk; the answer depends on it only to rounding.
     dtype : {"float64", "float32"}, default "float64"
         Precision of the rows in a pass; sums are always kept in float64.
+    missing : {"error", "at_random"}, default "error"
+        What NaN in the rows means: a mistake, or a number that is missing at random, given those that are there. Bound and likelihood
+        are then exactly those of the numbers that are there.
 
     Attributes
     ----------
@@ -133,6 +136,7 @@ class GaussianMixture(MixtureEstimator):
         prior=None,
         chunk_size=None,
         dtype="float64",
+        missing="error",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -151,6 +155,7 @@ class GaussianMixture(MixtureEstimator):
         self.prior = prior
         self.chunk_size = chunk_size
         self.dtype = dtype
+        self.missing = missing
 
     def _search(self, prior, problem: Problem, training: Training) -> Fit:
         """The best of several starts."""

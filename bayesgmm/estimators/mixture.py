@@ -19,7 +19,7 @@ from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64
 from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches, read_data
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, read_rows
+from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, read_known, read_rows
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
@@ -80,6 +80,7 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
     estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, d)
+    _put(estimator, "_places", data.places if data.n_named else None)
     _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
     estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows
@@ -301,7 +302,7 @@ class MixtureEstimator(Estimator):
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:
         """Best and second-best component of each row (N, D), with their probabilities."""
-        return rows.row_table(self.posterior_, self._coordinates, read_rows(self, X))
+        return rows.row_table(self.posterior_, self._coordinates, read_known(self, X))
 
     @in_float64
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:

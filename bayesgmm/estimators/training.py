@@ -13,10 +13,15 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.structures import STRUCTURES, Structure
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
+from bayesgmm.frames import Rows, column_label
+from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
+from bayesgmm.inference.incomplete import prepare_known
 from bayesgmm.inference.initialise import STARTS, by_ward, start_from
+from bayesgmm.inference.limits import within
 from bayesgmm.inference.problem import SAMPLE, Problem, padded, prepare
 from bayesgmm.inference.restarts import Settings, split_keys
+from bayesgmm.observations import Observations
 from bayesgmm.validation import (
     MOST,
     check_columns,
@@ -42,6 +47,9 @@ COVARIANCE_TYPES: dict[str, tuple[Structure, bool]] = {
 """Registry of scikit-learn's words (and two more) for structures and whether they are shared."""
 
 
+MISSING = ("error", "at_random")
+"""What may be done about numbers that are not there."""
+
 SAME = 1e-6
 """Relative difference of likelihoods up to which rows count as those of the fit."""
 
@@ -61,11 +69,19 @@ class Training(NamedTuple):
     values : ndarray, shape (N, D)
     names : tuple of str, or None
     weight : ndarray, shape (N,)
+    known : Known, optional
+        Where numbers are missing, or more is known of the rows than their numbers; ``values`` then hold NaN.
     """
 
     values: np.ndarray
     names: tuple[str, ...] | None
     weight: np.ndarray
+    known: Known | None = None
+
+    @property
+    def rows(self) -> Any:
+        """What is known of all rows."""
+        return self.values if self.known is None else self.known
 
     def used(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and weights that count."""
@@ -73,18 +89,43 @@ class Training(NamedTuple):
         return (self.values, self.weight) if keep.all() else (self.values[keep], self.weight[keep])
 
 
-def read_training(X: Any, sample_weight: Any, n_components: int, what: str) -> Training:
+def read_training(X: Any, sample_weight: Any, n_components: int, what: str, missing: str = "error") -> Training:
     """Check the data of a fit with ``n_components`` components, or clusters, as ``what`` calls them.
 
-    k-means can do with constant columns, and with fewer distinct rows than clusters, of which it warns.
+    k-means can do with constant columns, and with fewer distinct rows than clusters, of which it warns; it needs complete rows.
     """
     check_number(what, n_components, 1, integer=True)
-    rows = check_rows(X)
-    weight = check_weights(sample_weight, len(rows.values))
     mixture = what == "n_components"
-    check_spread(rows.values, weight, rows.names, constant_ok=not mixture)
-    check_distinct(rows.values, weight, n_components, what)
-    return Training(rows.values, rows.names, weight)
+    rows, known = check_known(X, missing) if mixture else (check_rows(X), None)
+    weight = check_weights(sample_weight, len(rows.values))
+    if known is not None:
+        weight = np.where(np.isnan(rows.values).all(1), 0.0, weight)  # a row without a number says nothing
+        known = known._replace(weight=weight)
+    filled = without_gaps(rows, weight)
+    check_spread(filled, weight, rows.names, constant_ok=not mixture)
+    check_distinct(filled, weight, n_components, what)
+    return Training(rows.values, rows.names, weight, known)
+
+
+def check_known(X: Any, missing: str, names: tuple[str, ...] | None = None) -> tuple[Rows, Known | None]:
+    """Rows that a mixture takes, and what is known of them where that is not just all their numbers."""
+    given = X if isinstance(X, Observations) else None
+    rows = check_rows(X if given is None else Rows(given.values, given.names), names=names, gaps=missing != "error")
+    if given is not None:
+        return rows, given.known
+    return rows, Known(rows.values) if np.isnan(rows.values).any() else None
+
+
+def without_gaps(rows: Rows, weight: np.ndarray) -> np.ndarray:
+    """Rows (N, D) with the median of a column in place of what is missing, to be checked."""
+    seen = ~np.isnan(rows.values)
+    if seen.all():
+        return rows.values
+    empty = np.flatnonzero(~(seen & (weight > 0)[:, None]).any(0))
+    if len(empty):
+        shown = ", ".join(column_label(j, rows.names) for j in empty[:5])
+        raise ValueError(f"X has no number at all in {shown}. Leave such columns out.")
+    return np.where(seen, rows.values, np.nanmedian(rows.values, axis=0))
 
 
 def check_distinct(values: np.ndarray, weight: np.ndarray, n_components: int, what: str, data: str = "X") -> None:
@@ -98,13 +139,25 @@ def check_distinct(values: np.ndarray, weight: np.ndarray, n_components: int, wh
 
 
 def read_rows(estimator, X: Any) -> np.ndarray:
-    """Check rows given to a fitted estimator."""
+    """Check complete rows given to a fitted estimator."""
+    if isinstance(X, Observations):
+        raise ValueError("Observations are for fit, predict, densities and criteria of a mixture; this needs complete rows X.")
+    return _checked(estimator, X, "error")[0]
+
+
+def read_known(estimator, X: Any) -> Any:
+    """Check rows given to a fitted mixture: an array, or what is known of rows."""
+    values, known = _checked(estimator, X, estimator.missing)
+    return values if known is None else known
+
+
+def _checked(estimator, X: Any, missing: str) -> tuple[np.ndarray, Known | None]:
     estimator._check_fitted()
     names = getattr(estimator, "feature_names_in_", None)
-    known = None if names is None else tuple(names)
-    rows = check_rows(X, names=known)
-    check_columns(rows, known, estimator.n_features_in_, type(estimator).__name__)
-    return rows.values
+    fitted = None if names is None else tuple(names)
+    rows, known = check_known(X, missing, fitted)
+    check_columns(rows, fitted, estimator.n_features_in_, type(estimator).__name__)
+    return rows.values, known
 
 
 def read_rows_of_fit(estimator, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -123,6 +176,7 @@ def read_rows_of_fit(estimator, X: Any, sample_weight: Any) -> tuple[np.ndarray,
 def check_common(estimator) -> None:
     """Parameters that all mixtures share."""
     check_option("covariance_type", estimator.covariance_type, COVARIANCE_TYPES)
+    check_option("missing", estimator.missing, MISSING)
     check_number("tol", estimator.tol, 0)
     check_number("reg_covar", estimator.reg_covar, 0, high=MOST if estimator._bayesian else 1)
     check_number("max_iter", estimator.max_iter, 0, high=LONGEST, integer=True)
@@ -145,6 +199,8 @@ def make_problem(estimator, training: Training) -> Problem:
     """The data in inner coordinates for the estimator's structure."""
     make_room()
     structure, _ = COVARIANCE_TYPES[estimator.covariance_type]
+    if training.known is not None:
+        return prepare_known(training.known.take(training.weight > 0), structure, estimator.dtype)
     values, weight = training.used()
     return prepare(values, weight, structure, estimator.dtype)
 
@@ -158,7 +214,9 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         return [lambda: start_from(prior, problem.x, jnp.asarray(given), problem.weight, n_components)]
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
-    few = len(problem.x) <= SAMPLE
+    known = None if training.known is None else training.known.take(training.weight > 0)
+    limited = known is not None and (known.allowed is not None or known.group is not None)
+    few = limited or len(problem.x) <= SAMPLE
     spaces = _spaces(problem) if few else ()
 
     def start(i: int):
@@ -167,6 +225,8 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         assigned = by_ward(rows, some.weight, n_components) if name == "ward" else None
         if assigned is None:
             assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, some.weight, n_components)
+        if limited:
+            assigned = within(known, np.asarray(assigned), np.asarray(some.weight), n_components)
         return start_from(prior, some.x, assigned, some.weight, n_components)
 
     return [lambda i=i: start(i) for i in range(len(keys))]

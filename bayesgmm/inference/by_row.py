@@ -22,7 +22,7 @@ class RowFunction:
     Parameters
     ----------
     make : callable
-        Answers, for what it is given, a function of rows (M, D); that answers arrays (M, ...).
+        Answers, for what it is given, a function of rows (M, D), or of such as are `Arranged`; that answers arrays (M, ...).
     """
 
     def __init__(self, make: Callable[..., Callable[[Any], Any]]):
@@ -34,10 +34,14 @@ class RowFunction:
             found = jax.lax.map(make(*given), x.reshape(-1, size, x.shape[1]))
             return found.reshape(len(x), *found.shape[2:])
 
-        for function in (whole, blocks):
+        def in_part(given: tuple, rows: Any):
+            return make(*given)(rows)
+
+        for function in (whole, blocks, in_part):
             function.__module__, function.__qualname__ = make.__module__, f"{make.__qualname__}.{function.__name__}"
         self._whole = jit(whole, static_argnames=("size",), brief=True)
         self._blocks = jit(blocks, static_argnames=("size",), fast=True)
+        self._in_part = jit(in_part, brief=True)
         self.__doc__ = make.__doc__
 
     def __call__(self, given: tuple, rows: Any, width: int) -> Any:
@@ -53,6 +57,10 @@ class RowFunction:
             found[places] = part
         assert found is not None
         return found
+
+    def of_known(self, given: tuple, arranged: Any) -> np.ndarray:
+        """Answers (N, ...) for rows that are known in part, given what is `Arranged` of them."""
+        return np.asarray(self._in_part(given, arranged))[arranged.place]
 
     def pieces(self, given: tuple, rows: np.ndarray, width: int) -> Iterator[tuple[slice, np.ndarray]]:
         """Places and answers, a piece of the rows after the other."""

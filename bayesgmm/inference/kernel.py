@@ -117,8 +117,9 @@ def _packed(structure, sums, d: int, log_norm, spread) -> Stats:
 
 
 def accumulate(one: Callable, x, others, chunk_size: int):
-    """Sum ``one(rows, others of those rows)`` over chunks, without copying the rows; ``others`` is a pytree of (N, ...) arrays."""
-    n, size = x.shape[0], min(chunk_size, x.shape[0])
+    """Sum ``one(rows, others of those rows)`` over chunks, without copying the rows; both are pytrees of (N, ...) arrays."""
+    n = len(jax.tree.leaves(x)[0])
+    size = min(chunk_size, n)
     tail = n - n % size
 
     def part(start, length):
@@ -145,8 +146,11 @@ def collect(
 
     ``form`` is None, where each chunk has the form it needs, or `product_form` for a search, which needs fewer digits: under ``vmap``
     None would compute both forms. ``spread``, of a tied model, is what `shared_spread` answers, for callers that make many passes.
-    Where each of several devices holds some of the rows, ``axis`` names the axis of devices over which sums are taken.
+    Where each of several devices holds some of the rows, ``axis`` names the axis of devices over which sums are taken. Rows that are known
+    in part (`bayesgmm.inference.partial`) are summed up in a way of their own.
     """
+    if in_part(x):
+        return x.collect(posterior, weight, assign)
     if spread is None:
         spread = shared_spread(posterior, x, weight, chunk_size, axis)
     return collect_under(posterior.structure, posterior.natural(), x, weight, assign, chunk_size, form, spread, axis)
@@ -183,14 +187,19 @@ def collect_under(
     return _packed(structure, sums, d, log_norm, spread)
 
 
+def in_part(x) -> bool:
+    """Whether rows are known in part: they know how their statistics are collected."""
+    return hasattr(x, "collect")
+
+
 def over_devices(sums, axis: str | None):
     """Sums over all devices of an axis, each of which has those of its own rows; ``axis`` None: there is one device."""
     return sums if axis is None else jax.lax.psum(sums, axis)
 
 
 def shared_spread(posterior: Mixture, x, weight, chunk_size: int | None = None, axis: str | None = None):
-    """Scatter (1, packed) of all rows where the covariance is shared: no responsibilities change it; None otherwise."""
-    if not posterior.tied:
+    """Scatter (1, packed) of all complete rows where the covariance is shared: no responsibilities change it; None otherwise."""
+    if not posterior.tied or in_part(x):
         return None
     size = chunk_size or chunk_rows(posterior.structure, False, x.shape[1], posterior.n_components)
     return over_devices(_spread(posterior.structure, x, weight, size, jax.eval_shape(posterior.natural).level.dtype), axis)

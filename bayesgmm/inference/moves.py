@@ -147,10 +147,15 @@ def simplify(fit: Fit, problem: Problem, settings: Settings, notify: Callable[[s
     return fit
 
 
-def compact(fit: Fit) -> Fit:
-    """The same fit with only the components that exist, by decreasing weight."""
-    counts = np.asarray(fit.result.stats.counts)
-    kept = alive(fit)
-    index = kept[np.argsort(-counts[kept], kind="stable")]
+def order(fit: Fit, first: int = 0) -> np.ndarray:
+    """Components that exist: those of the ``first`` places as they are, which labels of rows name, the others by decreasing weight."""
+    counts, kept = np.asarray(fit.result.stats.counts), alive(fit)
+    named, others = kept[kept < first], kept[kept >= first]
+    return np.append(named, others[np.argsort(-counts[others], kind="stable")])
+
+
+def compact(fit: Fit, first: int = 0) -> Fit:
+    """The same fit with only the components that exist, in `order`."""
+    index = order(fit, first)
     prior, posterior, stats = _taken(fit.prior, fit.result.posterior, fit.result.stats, index)
     return dataclasses.replace(fit, prior=prior, result=replace(fit.result, posterior=posterior, stats=stats))

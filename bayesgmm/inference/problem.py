@@ -71,6 +71,9 @@ class Problem:
         Standard deviation of each column in the user's units, as the coordinates hold it.
     dependent : tuple of int
         Columns that are linear combinations of earlier ones, to which the ridge was applied.
+    part : tuple of Partial and array, or None
+        Where rows are not known completely, or something more is known of them: what passes are made over, and weights. ``x`` then holds
+        what is expected of the rows, from which starts are made.
     """
 
     x: jax.Array
@@ -79,6 +82,7 @@ class Problem:
     log_det: float
     column_scale: np.ndarray
     dependent: tuple[int, ...]
+    part: tuple[Any, Any] | None = None
 
     @property
     def structure(self) -> Structure:
@@ -95,8 +99,13 @@ class Problem:
 
     @property
     def log_jacobian(self) -> float:
-        """What a log-likelihood in inner coordinates loses on the way to the user's units."""
-        return self.n_rows * self.log_det
+        """What a log-likelihood of passes loses on the way to the user's units."""
+        return 0.0 if self.part else self.n_rows * self.log_det
+
+    @property
+    def passed(self) -> tuple[Any, Any]:
+        """Rows that passes are made over, and their weights."""
+        return self.part or (self.x, self.weight)
 
     def sampled(self, key) -> Problem:
         """The same problem with a random sample of the rows, where there are many; see the function of that name."""
@@ -169,7 +178,7 @@ def _dependent_columns(correlation: np.ndarray) -> tuple[int, ...]:
     return tuple(dependent)
 
 
-def _extra(n: int) -> int:
+def extra_rows(n: int) -> int:
     """Rows to append to ``n``: at most an eighth, to four significant bits; of many rows only what makes the chunks of a pass even."""
     return -n % (max(1 << max(n.bit_length() - 4, 0), 8) if n < LARGE else WHOLE)
 
@@ -179,7 +188,7 @@ def padded(rows: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
 
     With a weight of 0 such rows count for nothing.
     """
-    extra = _extra(len(rows))
+    extra = extra_rows(len(rows))
     return tuple(np.concatenate([a, np.zeros((extra, *a.shape[1:]), a.dtype)]) if extra else a for a in (rows, *others))
 
 
@@ -231,7 +240,7 @@ def held_rows(x: np.ndarray, weight: np.ndarray, change: Callable[[np.ndarray], 
     def write_weight(values: np.ndarray) -> None:
         values[: len(weight)] = weight
 
-    n = len(x) + _extra(len(x))
+    n = len(x) + extra_rows(len(x))
     return _held((n, x.shape[1]), dtype, write_rows), _held((n,), dtype, write_weight)
 
 

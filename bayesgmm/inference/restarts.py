@@ -89,8 +89,9 @@ def advance(
 ) -> Fit:
     """Run the loop for at most ``limit`` steps; ``before`` is the history that led to ``start``; ``settle`` as in `run`."""
     options = {"max_steps": settings.max_steps, "chunk_size": settings.chunk_size, "depth": settings.depth}
-    loop = run_in_threads if pays(start, problem.x) else run
-    result = loop(prior, start, problem.x, problem.weight, settings.tol, limit, settle, **options)
+    x, weight = problem.passed
+    loop = run_in_threads if pays(start, x) else run
+    result = loop(prior, start, x, weight, settings.tol, limit, settle, **options)
     new = np.asarray(result.history)[: int(result.n_steps) + 1]
     return Fit(prior, result, new if before is None else np.concatenate([before[:-1], new]))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.compiling import traced
-from bayesgmm.inference.kernel import row_width, soft
+from bayesgmm.inference.kernel import in_part, row_width, soft
 from bayesgmm.inference.loop import Limits, Result
 from bayesgmm.inference.parallel import WORTH, crew, possible
 from bayesgmm.inference.steps import added, natural, run_by, spread, statistics
@@ -25,6 +25,8 @@ PARTS = 8
 
 def pays(start, x) -> bool:
     """Whether threads make a fit of rows (N, D) faster, were there cores for them."""
+    if in_part(x):
+        return False
     width = row_width(start.structure, start.tied, x.shape[1], start.n_components)
     return len(x) * width >= WORTH and len(x) % PARTS == 0 and not traced(start, x) and possible()
 

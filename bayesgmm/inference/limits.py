@@ -1,0 +1,47 @@
+"""Starts that agree with what is known of the labels of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesgmm.inference.arrange import Known
+
+
+def within(known: Known, assigned: np.ndarray, weight: np.ndarray, n_components: int) -> np.ndarray:
+    """Responsibilities (N', K) from labels (N',) or responsibilities of a start, clusters numbered as the rows of known labels are.
+
+    Rows that may not belong to their cluster are divided among the components that they may belong to. Rows beyond those ``known`` are
+    padding.
+    """
+    resp = np.eye(n_components)[assigned] if assigned.ndim == 1 else np.array(assigned, float)
+    n = len(known.values)
+    if known.group is not None:
+        resp[:n] = _together(resp[:n], known.group, weight[:n])
+    if known.allowed is None:
+        return resp
+    mask = np.ones((n, n_components), bool)
+    mask[:, : known.allowed.shape[1]] = known.allowed
+    mask[:, known.allowed.shape[1] :] = known.allowed.all(1, keepdims=True)
+    resp = resp[:, _numbered(resp[:n], mask, weight[:n])]
+    kept = resp[:n] * mask
+    total = kept.sum(1, keepdims=True)
+    resp[:n] = np.where(total > 0, kept / np.where(total > 0, total, 1), mask / mask.sum(1, keepdims=True))
+    return resp
+
+
+def _together(resp: np.ndarray, group: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Responsibilities with those of a group averaged."""
+    found, together = resp.copy(), group >= 0
+    _, code = np.unique(group[together], return_inverse=True)
+    sums = np.zeros((code.max(initial=-1) + 1, resp.shape[1]))
+    np.add.at(sums, code, resp[together] * weight[together, None])
+    found[together] = (sums / np.maximum(sums.sum(1, keepdims=True), 1e-300))[code]
+    return found
+
+
+def _numbered(resp: np.ndarray, mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Which cluster (K,) becomes each component, so that most rows may stay where they are."""
+    from scipy.optimize import linear_sum_assignment
+
+    said = mask / mask.sum(1, keepdims=True) * (~mask.all(1) * weight)[:, None]
+    return linear_sum_assignment(said.T @ resp, maximize=True)[1]

@@ -1,0 +1,195 @@
+"""Passes over rows of which something is unknown, or something more is known than their numbers.
+
+Rows lie in blocks of one pattern each: the same columns were seen, with the same errors. What each component says of a block is one small
+factorization (`bayesgmm.core.latent`); after that, rows are scored and summed up as complete ones are, with expected rows and their scatter
+in place of the rows. Labels known beforehand limit the components that a row may belong to, and rows known to belong together share one set
+of responsibilities: the bound is then one on the log probability of the rows and of what is known of their labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+
+from bayesgmm.core.components import NormalWishart
+from bayesgmm.core.latent import Completed, Latent, completed, latent, student_log_prob
+from bayesgmm.core.linalg import NEVER
+from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.pytree import pytree
+from bayesgmm.core.statistics import Natural, Stats
+from bayesgmm.inference.kernel import accumulate, soft
+
+NUMBERS = 2**17
+"""About how many numbers are held at a time."""
+
+
+@pytree
+class Partial:
+    """Rows in blocks, in coordinates where every column has unit spread; N' = M B, filled up with rows of weight 0.
+
+    Parameters
+    ----------
+    x : Array, shape (M, B, D)
+        Rows; any finite number where a column was not seen.
+    seen : Array of bool, shape (M, D)
+    log_scale : Array, shape (M,)
+        Log of the product of the units of the columns seen: densities are in the user's units.
+    error : Array, shape (M, D, D), or None
+        Covariance of the errors of the numbers seen.
+    allowed : Array of bool, shape (M, B, C), or None
+        The first C components that each row may belong to; rows that may belong to all of them may belong to any other, too.
+    group : Array of int, shape (M, B), or None
+        Rows of the same number belong to the same component: N' and the place of the first of them; the place itself for a row of no group.
+    turn : Array, shape (D, D), or None
+        Takes the coordinates of a fit to these.
+    """
+
+    x: jax.Array
+    seen: jax.Array
+    log_scale: jax.Array
+    error: jax.Array | None = None
+    allowed: jax.Array | None = None
+    group: jax.Array | None = None
+    turn: jax.Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        m, b, d = self.x.shape
+        return m * b, d
+
+    @property
+    def dtype(self) -> Any:
+        return self.x.dtype
+
+    def _latent(self, structure, natural: Natural) -> Latent:
+        natural = jax.tree.map(lambda a: a.astype(self.dtype), natural)
+        return latent(structure, natural, None if self.turn is None else self.turn.astype(self.dtype))
+
+    def _blocks(self) -> dict[str, jax.Array]:
+        """What differs from block to block."""
+        fields = {name: getattr(self, name) for name in ("x", "seen", "log_scale", "error", "allowed")}
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def _at_a_time(self, n_components: int) -> int:
+        """Blocks worked on together."""
+        _, b, d = self.x.shape
+        return int(np.clip(NUMBERS // (n_components * d * (3 * d + 2 * b)), 1, len(self.x)))
+
+    def scores(self, structure, natural: Natural, weight):
+        """Scores (K, N') of all rows, in the user's units; rows of a group share theirs, and its log density is divided among them."""
+        scores = self._scores(structure, natural)
+        if self.group is None:
+            return scores
+        shared, joint, total = self._shared(scores, weight)
+        norm = logsumexp(shared, axis=0)
+        return shared + jnp.where(joint, norm / jnp.where(total > 0, total, 1) - norm, 0)
+
+    def _scores(self, structure, natural: Natural):
+        known, k = self._latent(structure, natural), len(natural.level)
+        found = jax.lax.map(lambda block: _scored(known, block)[0], self._blocks(), batch_size=self._at_a_time(k))
+        return jnp.moveaxis(found, 1, 0).reshape(k, -1)
+
+    def predictive_log_prob(self, law: NormalWishart):
+        """Log density (N', K) of the numbers seen under each component, in the user's units: Student t (Bishop 10.81-10.82)."""
+        structure, d, k = law.structure, law.n_features, len(law.mean)
+        count, size, _ = structure.blocks(d)
+        dof = jnp.broadcast_to(law.dof - size + 1, (k,))
+        wide = ((law.mean_precision + 1) / law.mean_precision / dof)[:, None, None]
+        shape, mean = structure.to_dense(law.scale, d) * wide, law.mean
+        if self.turn is not None:
+            mean, shape = mean @ self.turn.T, self.turn @ shape @ self.turn.T
+
+        def one(block):
+            say = lambda m, s, n: student_log_prob(m, s, n, block["x"], block["seen"], count > 1)  # noqa: E731
+            return jax.vmap(say)(mean, shape, dof) - block["log_scale"]
+
+        found = jax.lax.map(one, self._blocks(), batch_size=self._at_a_time(k))
+        return jnp.moveaxis(found, 1, 2).reshape(-1, k)
+
+    def completions(self, structure, natural: Natural) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Scores (M, K, B), and what each component expects of whole rows: means (M, K, B, D), covariances (M, K, D, D)."""
+        known, size = self._latent(structure, natural), self._at_a_time(len(natural.level))
+
+        def one(block):
+            scores, found = _scored(known, block)
+            return scores, found.mean, found.covariance
+
+        return jax.lax.map(one, self._blocks(), batch_size=size)
+
+    def collect(self, posterior: Mixture, weight, assign: Callable = soft) -> Stats:
+        """E-step and statistics, as `bayesgmm.inference.kernel.collect` of complete rows; ``weight`` (N',)."""
+        natural = posterior.natural()
+        known, structure = self._latent(posterior.structure, natural), posterior.structure
+        shape, kept = self.x.shape[:2], natural.level.dtype
+        given = None if self.group is None else self._together(self._scores(structure, natural), weight, assign)
+
+        def one(blocks, others):
+            sums = jax.vmap(lambda block, weights, resp: _summed(known, block, weights, resp, assign))(blocks, *others)
+            return jax.tree.map(lambda a: a.sum(0).astype(kept), sums)
+
+        resp = None if given is None else jnp.moveaxis(given[1].reshape(-1, *shape), 0, 1)
+        others = weight.astype(self.dtype).reshape(shape), resp
+        log_norm, counts, sums, scatter = accumulate(one, self._blocks(), others, self._at_a_time(len(natural.level)))
+        log_norm = log_norm if given is None else given[0].astype(kept)
+        return self._inward(structure, posterior.tied, Stats(log_norm, counts, sums, scatter))
+
+    def _shared(self, scores, weight):
+        """Scores (K, N') of which rows of a group have the same, whether each row is of a group, and the weight of its group.
+
+        Such rows count in the score of the group as often as their weight says.
+        """
+        group, n = self.group.reshape(-1), len(weight)  # type: ignore[union-attr]
+        joint = group >= n
+        parts = jnp.concatenate([scores * jnp.where(joint, weight, 1), weight[None]])
+        found = jax.ops.segment_sum(parts.T, group, 2 * n)[group].T
+        return found[:-1], joint, found[-1]
+
+    def _together(self, scores, weight, assign: Callable):
+        """Sum of the normalisers, one for each group, and responsibilities (K, N')."""
+        shared, joint, _ = self._shared(scores, weight)
+        norm, resp = assign(shared, 0)
+        n = len(weight)
+        first = self.group.reshape(-1) == n + jnp.arange(n)  # type: ignore[union-attr]
+        return jnp.where(joint, jnp.where(first, norm, 0), weight * norm).sum(), resp
+
+    def _inward(self, structure, tied: bool, stats: Stats) -> Stats:
+        """Dense statistics of rows in these coordinates as those of a fit."""
+        sums, scatter = stats.sums, stats.scatter
+        if self.turn is not None:
+            back = jnp.linalg.inv(self.turn).astype(sums.dtype)
+            sums, scatter = sums @ back.T, back @ scatter @ back.T
+        packed = structure.from_dense(scatter)
+        return stats._replace(sums=sums, scatter=packed.sum(0, keepdims=True) if tied else packed)
+
+
+def _scored(known: Latent, block: dict) -> tuple[jax.Array, Completed]:
+    """Scores (K, B) of a block, and what each component says of its rows."""
+    spread = jnp.broadcast_to(known.covariance, (len(known.mean), *known.covariance.shape[1:]))
+    say = lambda mean, covariance: completed(mean, covariance, block["x"], block["seen"], block.get("error"))  # noqa: E731
+    found = jax.vmap(say)(known.mean, spread)
+    scores = known.log_mass[:, None] + found.log_prob - block["log_scale"]
+    if "allowed" in block:
+        scores = jnp.where(_mask(block["allowed"], len(scores)), scores, NEVER)
+    return scores, found
+
+
+def _mask(allowed, n_components: int):
+    """Whether each of all components (K, B) may be that of each row."""
+    further = jnp.repeat(allowed.all(1, keepdims=True), max(n_components - allowed.shape[1], 0), axis=1)
+    return jnp.concatenate([allowed, further], 1)[:, :n_components].T
+
+
+def _summed(known: Latent, block: dict, weight, resp, assign: Callable):
+    """Normaliser, counts (K,), sums (K, D) and dense scatter (K, D, D) of a block; ``resp`` (B, K) where they are known."""
+    scores, found = _scored(known, block)
+    norm, own = assign(scores, 0)
+    share = (own if resp is None else resp) * weight
+    counts, sums = share.sum(1), jnp.einsum("kb,kbd->kd", share, found.mean)
+    scatter = jnp.einsum("kb,kbi,kbj->kij", share, found.mean, found.mean) + counts[:, None, None] * found.covariance
+    return weight @ norm, counts, sums, scatter
