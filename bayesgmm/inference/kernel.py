@@ -150,7 +150,7 @@ def collect(
     in part (`bayesgmm.inference.partial`) are summed up in a way of their own.
     """
     if in_part(x):
-        return x.collect(posterior, weight, assign)
+        return x.collect(posterior, weight, assign, chunk_size)
     if spread is None:
         spread = shared_spread(posterior, x, weight, chunk_size, axis)
     return collect_under(posterior.structure, posterior.natural(), x, weight, assign, chunk_size, form, spread, axis)

@@ -122,8 +122,8 @@ class Partial:
 
         return jax.lax.map(one, self._blocks(), batch_size=size)
 
-    def collect(self, posterior: Mixture, weight, assign: Callable = soft) -> Stats:
-        """E-step and statistics, as `bayesgmm.inference.kernel.collect` of complete rows; ``weight`` (N',)."""
+    def collect(self, posterior: Mixture, weight, assign: Callable = soft, chunk_size: int | None = None) -> Stats:
+        """E-step and statistics, as `bayesgmm.inference.kernel.collect` of complete rows, so many at a time; ``weight`` (N',)."""
         natural = posterior.natural()
         known, structure = self._latent(posterior.structure, natural), posterior.structure
         shape, kept = self.x.shape[:2], natural.level.dtype
@@ -135,7 +135,8 @@ class Partial:
 
         resp = None if given is None else jnp.moveaxis(given[1].reshape(-1, *shape), 0, 1)
         others = weight.astype(self.dtype).reshape(shape), resp
-        log_norm, counts, sums, scatter = accumulate(one, self._blocks(), others, self._at_a_time(len(natural.level)))
+        size = max(chunk_size // shape[1], 1) if chunk_size else self._at_a_time(len(natural.level))
+        log_norm, counts, sums, scatter = accumulate(one, self._blocks(), others, size)
         log_norm = log_norm if given is None else given[0].astype(kept)
         return self._inward(structure, posterior.tied, Stats(log_norm, counts, sums, scatter))
 
