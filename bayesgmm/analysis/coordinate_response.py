@@ -19,6 +19,7 @@ import numpy as np
 from bayesgmm.analysis.response import component_root, eigen, own_root
 from bayesgmm.analysis.unconstrained import Chart, half_dofs, places
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.inference.kernel import in_part
 
 LEAST = 0.005
 """Smallest eigenvalue of M that counts in full: no direction is drawn with a variance of more than 200 times the fit's."""
@@ -57,17 +58,17 @@ def spread_of(chart: Chart, x, weight) -> tuple[Spread, float]:
     weight : Array, shape (N,)
     """
     values, vectors = eigen(chart.posterior, x, weight)
-    axes, upper = np.linalg.qr(with_coefficients(chart) @ vectors)
+    axes, upper = np.linalg.qr(with_coefficients(chart, in_part(x)) @ vectors)
     more, turned = np.linalg.eigh((upper * (1 / np.maximum(values, LEAST) - 1)) @ upper.T)
     return Spread(axes @ turned, np.maximum(more, -1)), float(np.clip(1 - values[0], 0, 1))
 
 
-def with_coefficients(chart: Chart):
-    """Covariance B (P, C) of the coordinates with the standardised coefficients, in the order (component; constant, columns, products).
+def with_coefficients(chart: Chart, part: bool = False):
+    """Covariance B (P, C) of the coordinates with the standardised coefficients, in the order of `response_matrix`.
 
-    For components with matrices of their own it is sparse, a scipy matrix.
+    For components with matrices of their own it is sparse, a scipy matrix. ``part``: rows are known in part.
     """
-    return _shared(chart) if chart.posterior.tied else _own(chart)
+    return _shared(chart, part) if chart.posterior.tied else _own(chart)
 
 
 def _mean_diagonals(chart: Chart) -> np.ndarray:
@@ -117,11 +118,11 @@ def _product_places(structure, d: int) -> np.ndarray:
     return np.array([int(np.argmax(np.asarray(structure.coefficients(mark)))) for mark in marks], int)
 
 
-def _shared(chart: Chart) -> np.ndarray:
-    """B for components that share a matrix; what all of them have in common tells no component from another and is left out."""
+def _shared(chart: Chart, products: bool) -> np.ndarray:
+    """B for components that share a matrix; the ``products`` that all of them have in common tell no component from another."""
     posterior = chart.posterior
     law, structure = posterior.components, posterior.structure
-    root, inner = component_root(posterior)
+    root, inner = component_root(posterior, products=products)
     mean, kappa = np.asarray(inner.mean), np.asarray(law.mean_precision)
     k, d = mean.shape
     width, expected = np.asarray(chart.width)[0], _mean_diagonals(chart)[0]
@@ -141,4 +142,21 @@ def _shared(chart: Chart) -> np.ndarray:
             found[place, c, 1 + rows] = mean[c][others] * expected[rows]
             found[place, c, 1 + others] = mean[c][rows] * expected[rows]
             found[place, c, 0] = -mean[c][rows] * mean[c][others] * expected[rows]
-    return np.linalg.solve(root, found.reshape(len(found), -1).T).T
+    found = found.reshape(len(found), -1)
+    if products:
+        found = np.concatenate([found, _products(chart)], 1)
+    return np.linalg.solve(root, found.T).T
+
+
+def _products(chart: Chart) -> np.ndarray:
+    """Covariance (P, products) of the coordinates with the coefficients of products of columns that components share."""
+    law, structure = chart.posterior.components, chart.posterior.structure
+    d, width, expected = law.n_features, np.asarray(chart.width)[0], _mean_diagonals(chart)[0]
+    _, _, logs, below = places(chart)
+    found = np.zeros((below.stop, structure.n_parameters(d)))
+    squares = np.flatnonzero(np.asarray(structure.coefficients(structure.identity(d)) > 0))
+    found[logs.start + np.arange(len(width)), squares] = -1 / (2 * width)
+    if structure.rank == 2:
+        rows = np.tril_indices(d, -1)[0]
+        found[below.start + np.arange(len(rows)), _product_places(structure, d)] = -expected[rows]
+    return found

@@ -21,13 +21,14 @@ from bayesgmm.analysis.importance import BATCH
 from bayesgmm.analysis.mixing import effective_size, r_hat
 from bayesgmm.analysis.pareto import smoothed
 from bayesgmm.analysis.proposal import make_proposal
+from bayesgmm.analysis.rows import row_scores
 from bayesgmm.analysis.unconstrained import Chart, chart_of, n_coordinates, outward, skewed
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
-from bayesgmm.core.statistics import centred_scores
 from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference import gibbs as sampler
 from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.kernel import in_part
 
 SPARE = 4
 """Draws of the proposal for each one that is kept."""
@@ -69,7 +70,7 @@ def linear_response(posterior: Mixture, x, weight, n: int, seed: int) -> Draws:
     chart = chart_of(posterior)
     size = n_coordinates(chart)
     noise = np.random.default_rng(seed).standard_normal((n, size))
-    if posterior.n_components == 1:
+    if posterior.n_components == 1 and not in_part(x):
         return Draws(points_at(chart, skewed(chart, noise)), None, {"contraction": 0.0})
     spread, contraction = spread_of(chart, x, weight)
     deviations = spread.deviations
@@ -180,4 +181,4 @@ def _normalised(points: Mixture) -> Mixture:
 @jit
 def _best_labels(points: Mixture, x):
     """Most probable component (S, N) of every row."""
-    return jax.lax.map(lambda point: centred_scores(point.structure, point.natural(), x).argmax(1), points)
+    return jax.lax.map(lambda point: row_scores(point.structure, point.natural(), x).argmax(1), points)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from math import lgamma
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from bayesgmm.analysis.response import MOST, eigenvalues, n_coefficients
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import collect
+from bayesgmm.inference.kernel import collect, in_part
 from bayesgmm.inference.loop import lower_bound
 
 OCCUPIED = 0.5
@@ -55,8 +55,8 @@ def response(posterior: Mixture, x, weight, floor: float = FLOOR) -> tuple[float
     r"""What the bound misses because mean field holds labels and parameters apart, and the contraction of the passes.
 
     :math:`-\tfrac12\sum_j\ln\max(e_j, \text{floor})` over the eigenvalues of the linear response: a second-order expansion about the
-    optimum, exact in the limit of many rows, with each direction limited: to 0.6 nats by a floor of 0.3. One component: 0. More
-    than 3,000 coefficients: 0, and a contraction of NaN.
+    optimum, exact in the limit of many rows, with each direction limited: to 0.6 nats by a floor of 0.3. One component of
+    complete rows: 0. More than 3,000 coefficients: 0, and a contraction of NaN.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def response(posterior: Mixture, x, weight, floor: float = FLOOR) -> tuple[float
     floor : float
         Smallest eigenvalue that counts in full.
     """
-    if np.sum(np.asarray(posterior.weights.alive())) == 1:
+    if np.sum(np.asarray(posterior.weights.alive())) == 1 and not in_part(x):
         return 0.0, 0.0
     if n_coefficients(posterior) > MOST:
         return 0.0, float("nan")
@@ -85,7 +85,7 @@ def evidence(prior: Mixture, posterior: Mixture, elbo: float, counts, x, weight)
     """Bound, multiplicity and response together; ``prior`` and ``posterior`` in the coordinates of the rows, ``elbo`` in any."""
     copies = multiplicity(prior.weights, counts)
     occupied = np.flatnonzero(np.asarray(counts) > OCCUPIED)
-    overlap, contraction = response(posterior.take(occupied), jnp.asarray(x), jnp.asarray(weight), TRUSTED)
+    overlap, contraction = response(posterior.take(occupied), *jax.device_put((x, weight)), TRUSTED)
     return Evidence(elbo, copies, overlap, elbo + copies + overlap, contraction)
 
 

@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jax.scipy.special import logsumexp
 
+from bayesgmm.analysis.rows import row_scores
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.statistics import centred_scores
+from bayesgmm.inference.arrange import Arranged
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import soft
 
@@ -43,7 +44,7 @@ def interval(draws: np.ndarray, prob: float) -> Interval:
 @jit
 def _scores(points: Mixture, x):
     """Scores (S, N, K) of rows under each of several mixtures of known parameters."""
-    return jax.lax.map(lambda point: centred_scores(point.structure, point.natural(), x), points)
+    return jax.lax.map(lambda point: row_scores(point.structure, point.natural(), x), points)
 
 
 @jit
@@ -56,8 +57,14 @@ def _log_densities(points: Mixture, x):
     return logsumexp(_scores(points, x), axis=2)
 
 
-def _by_rows(function: Callable, points: Mixture, x: np.ndarray) -> Iterator[np.ndarray]:
-    """Results (S, M, ...) for M rows at a time; a last, smaller part is filled up so that one program serves all."""
+def _by_rows(function: Callable, points: Mixture, x: np.ndarray | Arranged) -> Iterator[np.ndarray]:
+    """Results (S, M, ...) for M rows at a time; a last, smaller part is filled up so that one program serves all.
+
+    Rows that are known in part are taken all at once.
+    """
+    if isinstance(x, Arranged):
+        yield np.asarray(function(points, x))
+        return
     s, k = points.weights.weights.shape
     size = min(max(ENTRIES // (s * k), 1), len(x))
     for start in range(0, len(x), size):
@@ -66,18 +73,18 @@ def _by_rows(function: Callable, points: Mixture, x: np.ndarray) -> Iterator[np.
         yield np.asarray(function(points, filled))[:, : len(part)]
 
 
-def responsibilities(points: Mixture, x: np.ndarray, prob: float) -> Interval:
+def responsibilities(points: Mixture, x: np.ndarray | Arranged, prob: float) -> Interval:
     """Probability (N, K) that each row belongs to each component: mean, spread and interval over the draws."""
     parts = [interval(resp, prob) for resp in _by_rows(_responsibilities, points, x)]
     return Interval(*(np.concatenate(some) for some in zip(*parts, strict=True)))
 
 
-def log_densities(points: Mixture, x: np.ndarray) -> np.ndarray:
+def log_densities(points: Mixture, x: np.ndarray | Arranged) -> np.ndarray:
     """Log density (S, N) of every row under every draw, labels summed out, in the coordinates of the rows."""
     return np.concatenate(list(_by_rows(_log_densities, points, x)), axis=1)
 
 
-def labels(points: Mixture, x: np.ndarray, seed: int) -> np.ndarray:
+def labels(points: Mixture, x: np.ndarray | Arranged, seed: int) -> np.ndarray:
     """One draw of the component of each row for each draw of the parameters, (S, N)."""
     rng, kind = np.random.default_rng(seed), np.min_scalar_type(points.weights.weights.shape[1])
     parts = []
@@ -87,7 +94,7 @@ def labels(points: Mixture, x: np.ndarray, seed: int) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def similarity(points: Mixture, x: np.ndarray) -> np.ndarray:
+def similarity(points: Mixture, x: np.ndarray | Arranged) -> np.ndarray:
     """Probability (N, N) that two rows are in one component: the mean over draws of what the responsibilities say."""
     s, k = points.weights.weights.shape
     total, size = np.zeros((len(x), len(x))), min(max(ENTRIES // (len(x) * k), 1), s)

@@ -16,13 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
+from bayesgmm.analysis.hidden import second_derivatives
+from bayesgmm.analysis.rows import row_scores
 from bayesgmm.analysis.unconstrained import Chart, inward, n_coordinates, outward
 from bayesgmm.analysis.unconstrained import places as coordinate_places
 from bayesgmm.analysis.weight_charts import Ratios
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.statistics import centred_scores
 from bayesgmm.core.weights import Dirichlet
+from bayesgmm.inference.arrange import Arranged
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import accumulate
 
@@ -84,11 +86,16 @@ def chart_around(point: Mixture, counts: np.ndarray) -> Chart:
 
 @jit
 def curvature(chart: Chart, x, weight) -> Curvature:
-    """First and second derivatives of the log-likelihood of rows (N, D) with weights (N,) at the origin of a chart."""
+    """First and second derivatives of the log-likelihood at the origin of a chart, of rows (N, D), or `Arranged`, with weights (N,)."""
     size, structure = n_coordinates(chart), chart.posterior.structure
 
     def densities(z, rows):
-        return logsumexp(centred_scores(structure, outward(chart, z)[0].natural(), rows), axis=1)
+        return logsumexp(row_scores(structure, outward(chart, z)[0].natural(), rows), axis=1)
+
+    if isinstance(x, Arranged):
+        scores = jax.jacfwd(densities)(jnp.zeros(size), x)
+        second = second_derivatives(lambda z: weight @ densities(z, x), size)
+        return Curvature(weight @ scores, -second, (scores * weight[:, None]).T @ scores)
 
     def one(rows, weights):
         origin = jnp.zeros(size)

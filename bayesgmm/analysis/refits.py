@@ -91,7 +91,7 @@ def _batch(n_rows: int, n_sets: int, k: int) -> int:
 
 def reweighted(prior: Mixture, point: Mixture, x, weights: np.ndarray, notify: Callable[[int], None]) -> Refits:
     """Fits of the same rows (N, D) with each of several weights (S, N)."""
-    size = _batch(len(x), len(weights), point.n_components)
+    size = _batch(weights.shape[1], len(weights), point.n_components)
     return _in_batches(lambda some: _reweighted(prior, point, x, some), jnp.asarray(weights), size, notify)
 
 
@@ -104,7 +104,7 @@ def simulated(prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, no
 
 def left_out(prior: Mixture, start: Mixture, x, weight, rows: np.ndarray, less: np.ndarray, notify: Callable[[int], None]) -> Refits:
     """Fits of rows (N, D), each with so much ``less`` (R,) weight of one of ``rows`` (R,); laws where the prior is one."""
-    size, sets = _batch(len(x), len(rows), start.n_components), jnp.asarray(np.column_stack([rows, less]), weight.dtype)
+    size, sets = _batch(len(weight), len(rows), start.n_components), jnp.asarray(np.column_stack([rows, less]), weight.dtype)
     return _in_batches(lambda some: _left_out(prior, start, x, weight, some), sets, size, notify)
 
 

@@ -19,12 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import polygamma
 
+from bayesgmm.analysis.hidden import hidden
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.linalg import cholesky
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.compiling import jit
-from bayesgmm.inference.kernel import accumulate, responsibilities
+from bayesgmm.inference.kernel import accumulate, in_part, responsibilities
 
 MOST = 3000
 """Coefficients up to which the evidence is corrected."""
@@ -59,19 +60,23 @@ def _own_features(law: NormalWishart, x):
     columns nu; squares covary with the constant. The features are the columns of the inverse Cholesky factor's transpose.
     """
     structure, d = law.structure, law.n_features
-    copies = structure.blocks(d).copies
-    sizes = structure.coefficients(structure.identity(d))
-    distinct = structure.coefficients(jnp.ones_like(structure.identity(d)))
     factor = structure.factor(law.scale)
 
     def one(mean, root, kappa, dof):
         y = structure.solve(root, x - mean)
-        spread = jnp.sqrt(dof / 2 * distinct)
-        squares = spread * structure.features(y.T)[1 + d :].T - sizes * copies / 2 / spread
+        spread, middle = _squares(structure, d, dof)
+        squares = spread * structure.features(y.T)[1 + d :].T - middle
         return jnp.concatenate([jnp.sqrt(dof / kappa) * y, squares], 1)
 
     columns = jax.vmap(one)(law.mean, factor, law.mean_precision, law.dof)
     return jnp.moveaxis(columns, 0, 1)
+
+
+def _squares(structure, d: int, dof):
+    """What products of columns (P,) are multiplied with, and what is then taken away, to be standard features."""
+    distinct = structure.coefficients(jnp.ones_like(structure.identity(d)))
+    spread = jnp.sqrt(dof / 2 * distinct)
+    return spread, structure.coefficients(structure.identity(d)) * structure.blocks(d).copies / 2 / spread
 
 
 def features(posterior: Mixture, x):
@@ -96,19 +101,21 @@ def _own_root(posterior: Mixture):
     return cholesky(posterior.weights.log_covariance() + jnp.diag(rest))
 
 
-def _shared_root(posterior: Mixture, law: NormalWishart):
+def _shared_root(posterior: Mixture, law: NormalWishart, products: bool = False):
     """Square root of the covariance of constants and linear coefficients, (K (1 + D))^2, of a shared matrix with scale 1.
 
-    By second derivatives of the log-normaliser, in the order (component; constant, columns).
+    By second derivatives of the log-normaliser, in the order (component; constant, columns); those of ``products`` come last.
     """
     k, d = law.mean.shape
+    more = law.structure.n_parameters(d) if products else 0
 
     def log_normaliser(shift):
-        moved = shift.reshape(k, 1 + d)
-        stats = Stats(jnp.zeros(()), moved[:, 0], moved[:, 1:], jnp.zeros_like(law.scale))
+        moved = shift[: k * (1 + d)].reshape(k, 1 + d)
+        scatter = law.structure.from_moments(shift[k * (1 + d) :][None], d) if products else jnp.zeros_like(law.scale)
+        stats = Stats(jnp.zeros(()), moved[:, 0], moved[:, 1:], scatter)
         return sum(part.sum() for part in law.posterior(stats).log_normaliser())
 
-    covariance = jax.hessian(log_normaliser)(jnp.zeros(k * (1 + d)))
+    covariance = jax.hessian(log_normaliser)(jnp.zeros(k * (1 + d) + more))
     constants = jnp.arange(k) * (1 + d)
     covariance = covariance.at[constants[:, None], constants].add(posterior.weights.log_covariance())
     ridge = 1e-12 * jnp.diagonal(covariance)
@@ -142,13 +149,14 @@ def eigenvalues(posterior: Mixture, x, weight, chunk_size: int = CHUNK) -> np.nd
     """
     matrix = np.asarray(response_matrix(posterior, x, weight, chunk_size))
     alive = np.asarray(posterior.weights.alive())
-    kept = np.repeat(alive, len(matrix) // len(alive))
+    each = 1 + posterior.components.n_features if posterior.tied else len(matrix) // len(alive)
+    kept = np.append(np.repeat(alive, each), np.ones(len(matrix) - each * len(alive), bool))
     return np.linalg.eigvalsh(matrix[np.ix_(kept, kept)])
 
 
 def eigen(posterior: Mixture, x, weight) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues (C,) and eigenvectors (C, C) of `response_matrix`; of a large one those that differ from 1."""
-    if n_coefficients(posterior) > DENSE:
+    if n_coefficients(posterior) > DENSE and not in_part(x):
         return leading(posterior, x, weight)
     values, vectors = np.linalg.eigh(np.asarray(response_matrix(posterior, x, weight)))
     return values, vectors
@@ -160,11 +168,14 @@ def own_root(posterior: Mixture):
     return _own_root(posterior)
 
 
-@jit
-def component_root(posterior: Mixture):
-    """Square root of the covariance of constants and linear coefficients of components that share a matrix, and the law it belongs to."""
+@jit(static_argnames=("products",))
+def component_root(posterior: Mixture, products: bool = False):
+    """Square root of the covariance of constants and linear coefficients of components that share a matrix, and the law it belongs to.
+
+    With ``products`` the coefficients that components share are among them, the last.
+    """
     _, inner = _inner(posterior)
-    return _shared_root(posterior, inner), inner
+    return _shared_root(posterior, inner, products), inner
 
 
 def _inner(posterior: Mixture):
@@ -176,22 +187,47 @@ def _inner(posterior: Mixture):
 
 @jit(static_argnames=("chunk_size",))
 def response_matrix(posterior: Mixture, x, weight, chunk_size: int = CHUNK):
-    """Symmetric matrix (C, C) of the linear response, C coefficients in the order (component; constant, columns, products)."""
-    resp_of, k = responsibilities(posterior.structure, posterior.natural()), posterior.n_components
+    """Symmetric matrix (C, C) of the linear response, C coefficients in the order (component; constant, columns, products).
+
+    Products of columns count where each component has its own matrix; where rows are known in part a shared matrix matters, too, and its
+    products come last.
+    """
+    k, part = posterior.n_components, in_part(x)
+    information = _part_information(posterior, x, weight) if part else _label_information(posterior, x, weight, chunk_size)
+    scale = _scale(posterior, part)
+    half = _scaled(scale, posterior.tied, information, k)
+    return jnp.eye(len(half)) - _scaled(scale, posterior.tied, half.T, k)
+
+
+def _label_information(posterior: Mixture, x, weight, chunk_size: int):
+    """What labels of complete rows hide."""
+    resp_of = responsibilities(posterior.structure, posterior.natural())
 
     def one(rows, weights):
         resp = resp_of(rows)
         return _information(features(posterior, rows), resp, weights)
 
-    information = jnp.asarray(accumulate(one, x, weight, chunk_size))
-    scale = _scale(posterior)
-    half = _scaled(scale, posterior.tied, information, k)
-    return jnp.eye(len(half)) - _scaled(scale, posterior.tied, half.T, k)
+    return jnp.asarray(accumulate(one, x, weight, chunk_size))
 
 
-def _scale(posterior: Mixture):
+def _part_information(posterior: Mixture, rows, weight):
+    """What labels and whole rows hide where rows are known in part, for standard features in the order of `response_matrix`."""
+    found, law, k = hidden(posterior, rows, weight), posterior.components, posterior.n_components
+    if posterior.tied:
+        return found
+    structure, d = posterior.structure, law.n_features
+    spread, middle = jax.vmap(lambda dof: _squares(structure, d, dof))(law.dof)
+    scale = jnp.concatenate([jnp.ones((k, 1)), jnp.broadcast_to(jnp.sqrt(law.dof / law.mean_precision)[:, None], (k, d)), spread], 1)
+    first, second = np.arange(k * (1 + d)).reshape(k, -1), k * (1 + d) + np.arange(spread.size).reshape(k, -1)
+    order = np.concatenate([first, second], 1)
+    standard = jax.vmap(jnp.diag)(scale).at[:, 1 + d :, 0].set(-middle)
+    whole = jax.scipy.linalg.block_diag(*standard)
+    return whole @ found[order.ravel()][:, order.ravel()] @ whole.T
+
+
+def _scale(posterior: Mixture, products: bool = False):
     """Root of the covariance of all coefficients (tied), or of the constants, the others being standard already."""
-    return _shared_root(posterior, _inner(posterior)[1]) if posterior.tied else _own_root(posterior)
+    return _shared_root(posterior, _inner(posterior)[1], products) if posterior.tied else _own_root(posterior)
 
 
 def _scaled(scale, tied: bool, columns, k: int):

@@ -16,6 +16,7 @@ from bayesgmm.analysis.parameters import plug_in
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
+from bayesgmm.core.statistics import centred_scores
 from bayesgmm.inference import kernel
 from bayesgmm.inference.arrange import Arranged, Known, arrange
 from bayesgmm.inference.by_row import RowFunction
@@ -42,6 +43,11 @@ class RowTable(NamedTuple):
 def law_inward(coordinates: Coordinates, law):
     """A law of parameters in inner coordinates."""
     return coordinates.mixture_inward(law)
+
+
+def row_scores(structure, natural, x):
+    """Scores (N, K) from differences to each mean: of rows (N, D) in inner coordinates, or of such as are `Arranged`."""
+    return x.scores(structure, natural).T if isinstance(x, Arranged) else centred_scores(structure, natural, x)
 
 
 @jit(brief=True)
@@ -85,7 +91,7 @@ _log_plug_in = RowFunction(_densities)
 def _predictive(inner, prior, coordinates):
     def one(x):
         if isinstance(x, Arranged):
-            return inner.mixed(x.rows.predictive_log_prob, prior)
+            return inner.mixed(x.rows.predictive_log_prob, prior)[x.place]
         return inner.predictive_log_prob(coordinates.inward(x), prior) - coordinates.log_det
 
     return one

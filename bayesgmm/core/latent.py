@@ -38,16 +38,17 @@ class Latent(NamedTuple):
     mean: jax.Array
     covariance: jax.Array
 
+    def turned(self, turn: jax.Array) -> Latent:
+        """The same of rows ``turn y``, with a dense matrix ``turn`` (D, D)."""
+        return self._replace(mean=self.mean @ turn.T, covariance=turn @ self.covariance @ turn.T)
 
-def latent(structure: Structure, natural: Natural, turn: jax.Array | None = None) -> Latent:
-    """Scores as Gaussian functions of rows ``turn y``, of dense matrix ``turn`` (D, D); of rows y themselves by default."""
+
+def latent(structure: Structure, natural: Natural) -> Latent:
+    """Scores as Gaussian functions of whole rows."""
     d, copies = natural.mean.shape[-1], structure.blocks(natural.mean.shape[-1]).copies
     factor = structure.factor(natural.precision)
     log_mass = natural.level + (d * LOG_2PI - copies * structure.log_det(factor)) / 2
-    covariance = structure.to_dense(structure.inverse(factor), d)
-    if turn is None:
-        return Latent(log_mass, natural.mean, covariance)
-    return Latent(log_mass, natural.mean @ turn.T, turn @ covariance @ turn.T)
+    return Latent(log_mass, natural.mean, structure.to_dense(structure.inverse(factor), d))
 
 
 class Completed(NamedTuple):

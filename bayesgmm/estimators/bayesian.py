@@ -24,6 +24,7 @@ from bayesgmm.estimators.training import (
 )
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_bayes import uncertainty
+from bayesgmm.inference.arrange import for_passes
 from bayesgmm.inference.moves import drop_empty, simplify
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit, best_of
@@ -227,8 +228,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         ValueError
             Other rows, or other weights, than those of the fit.
         """
-        prior, posterior, y, weight = rows_of_fit(self, X, sample_weight)
-        return evidence(prior, posterior, self.lower_bound_, self._counts, y, weight)
+        prior, posterior, y, weight = rows_of_fit(self, X, sample_weight, part=True)
+        return evidence(prior, posterior, self.lower_bound_, self._counts, *for_passes(y, weight))
 
     def importance_evidence(self, X: Any, sample_weight: Any = None, n_draws: int = 2000, random_state: Any = 0) -> Importance:
         """Estimate the log evidence by importance sampling: what `log_evidence` can be checked with; see `importance_evidence`."""

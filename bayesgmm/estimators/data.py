@@ -77,7 +77,7 @@ class InMemory:
     def seen(self, look: Look) -> Pass:
         """What a look at all rows finds."""
         rows = self.training.rows
-        return look((0, 0), (placed(rows, self.places) if isinstance(rows, Known) else rows, self.training.weight))
+        return look((0, 0), (rows.placed(self.places) if isinstance(rows, Known) else rows, self.training.weight))
 
     def finished(self, search: Callable[[], Fit]) -> Fit:
         """What ``search`` finds, to the last digits."""
@@ -235,9 +235,7 @@ def batches_of(estimator: Any, X: Any, sample_weight: Any = None) -> Iterator[Ba
     """Rows and weights given to a fitted estimator, checked: all at once if they are in memory, a batch at a time from a source."""
     source = as_source(X)
     if source is None:
-        rows = placed(read_known(estimator, X), getattr(estimator, "_places", None))
-        weight = check_weights(sample_weight, len(rows.values if isinstance(rows, Known) else rows))
-        return iter([(rows._replace(weight=weight) if isinstance(rows, Known) else rows, weight)])
+        return iter([read_known(estimator, X, sample_weight)])
     check_unweighted(sample_weight)
     estimator._check_fitted()
     names = getattr(estimator, "feature_names_in_", None)
@@ -253,15 +251,6 @@ def _some(source: Source) -> Iterator[Batch]:
         yield batch
     if batch is None:
         raise ValueError(f"{source.title} has no rows.")
-
-
-def placed(rows: Any, places: np.ndarray | None) -> Any:
-    """What is known of rows, with components numbered as a fit has them."""
-    if not isinstance(rows, Known) or rows.allowed is None or places is None:
-        return rows
-    further = rows.allowed.all(1)
-    columns = [rows.allowed[:, k] if k < rows.allowed.shape[1] else further for k in places]
-    return rows._replace(allowed=np.stack(columns, 1))
 
 
 def over_batches(function: Callable[[np.ndarray], np.ndarray], batches: Iterator[Batch]) -> np.ndarray:

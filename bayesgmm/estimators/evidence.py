@@ -16,7 +16,8 @@ from bayesgmm.analysis.pareto import FEWEST
 from bayesgmm.analysis.rows import law_inward, rows_inward
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64
-from bayesgmm.estimators.training import read_rows
+from bayesgmm.estimators.training import read_known, read_rows
+from bayesgmm.inference.arrange import Known, arrange, for_passes
 from bayesgmm.validation import brief, check_number, check_seed, check_weights
 
 SAME = 1e-6
@@ -47,13 +48,18 @@ class OptimaEvidence(NamedTuple):
     probability: np.ndarray
 
 
-def rows_of_fit(model, X: Any, sample_weight: Any) -> tuple[Mixture, Mixture, jax.Array, np.ndarray]:
-    """Prior, posterior and rows in inner coordinates, and weights; a ValueError unless rows and weights are those of the fit."""
-    values = read_rows(model, X)
-    weight = check_weights(sample_weight, len(values))
+def rows_of_fit(model, X: Any, sample_weight: Any, part: bool = False) -> tuple[Mixture, Mixture, Any, np.ndarray]:
+    """Prior, posterior and rows in inner coordinates, and weights; a ValueError unless rows and weights are those of the fit.
+
+    With ``part`` also rows that are known in part, which then are `Arranged`.
+    """
+    values, weight = read_known(model, X, sample_weight) if part else (read_rows(model, X), None)
+    weight = check_weights(sample_weight, len(values)) if weight is None else weight
     prior, posterior = (law_inward(model._coordinates, law) for law in (model.prior_, model.posterior_))
-    y = rows_inward(model._coordinates, values)
-    bound = float(bound_of(prior, posterior, y, weight)) - weight.sum() * float(model._coordinates.log_det)
+    known = isinstance(values, Known)
+    y = arrange(values, model._coordinates) if known else rows_inward(model._coordinates, values)
+    unit = 0.0 if known else float(model._coordinates.log_det)
+    bound = float(bound_of(prior, posterior, *for_passes(y, weight))) - weight.sum() * unit
     if abs(bound - model.lower_bound_) > SAME * (1 + abs(bound)):
         found = f"the bound of these rows is {bound:.6f}, that of the fit {model.lower_bound_:.6f}"
         raise ValueError(f"X and sample_weight must be those of the fit: {found}.")

@@ -19,7 +19,8 @@ from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64
 from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches, read_data
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, read_known, read_rows
+from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, read_known
+from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
@@ -302,7 +303,7 @@ class MixtureEstimator(Estimator):
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:
         """Best and second-best component of each row (N, D), with their probabilities."""
-        return rows.row_table(self.posterior_, self._coordinates, read_known(self, X))
+        return rows.row_table(self.posterior_, self._coordinates, read_known(self, X)[0])
 
     @in_float64
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -318,7 +319,8 @@ class MixtureEstimator(Estimator):
     def facts(self, X: Any = None, *, title: str | None = None, units: tuple[str, ...] | None = None) -> Facts:
         """Numbers of the fit that summary, notebook and report show; with the data also a comparison with k-means."""
         self._check_fitted()
-        values = None if X is None else read_rows(self, X)
+        given = None if X is None else read_known(self, X)[0]
+        values = None if isinstance(given, Known) else given
         return gather(self, values, title=title, units=units)
 
     def summary(self, X: Any = None) -> str:

@@ -99,7 +99,7 @@ def read_training(X: Any, sample_weight: Any, n_components: int, what: str, miss
     rows, known = check_known(X, missing) if mixture else (check_rows(X), None)
     weight = check_weights(sample_weight, len(rows.values))
     if known is not None:
-        weight = np.where(np.isnan(rows.values).all(1), 0.0, weight)  # a row without a number says nothing
+        weight = without_empty(rows.values, weight)
         known = known._replace(weight=weight)
     filled = without_gaps(rows, weight)
     check_spread(filled, weight, rows.names, constant_ok=not mixture)
@@ -114,6 +114,11 @@ def check_known(X: Any, missing: str, names: tuple[str, ...] | None = None) -> t
     if given is not None:
         return rows, given.known
     return rows, Known(rows.values) if np.isnan(rows.values).any() else None
+
+
+def without_empty(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weights, 0 for rows without a number, which say nothing."""
+    return np.where(np.isnan(values).all(1), 0.0, weight)
 
 
 def without_gaps(rows: Rows, weight: np.ndarray) -> np.ndarray:
@@ -140,15 +145,24 @@ def check_distinct(values: np.ndarray, weight: np.ndarray, n_components: int, wh
 
 def read_rows(estimator, X: Any) -> np.ndarray:
     """Check complete rows given to a fitted estimator."""
-    if isinstance(X, Observations):
-        raise ValueError("Observations are for fit, predict, densities and criteria of a mixture; this needs complete rows X.")
+    missing = getattr(estimator, "missing", "error")
+    if isinstance(X, Observations) or missing != "error":
+        if isinstance(X, Observations) or _checked(estimator, X, missing)[1] is not None:
+            raise ValueError(
+                "This needs complete rows of which nothing else is known: missing numbers and Observations are for fit, predict, "
+                "densities, criteria, impute, log_evidence and uncertainty."
+            )
     return _checked(estimator, X, "error")[0]
 
 
-def read_known(estimator, X: Any) -> Any:
-    """Check rows given to a fitted mixture: an array, or what is known of rows."""
+def read_known(estimator, X: Any, sample_weight: Any = None) -> tuple[Any, np.ndarray]:
+    """Check rows given to a fitted mixture, an array or what is known of rows, and weights (N,)."""
     values, known = _checked(estimator, X, estimator.missing)
-    return values if known is None else known
+    weight = check_weights(sample_weight, len(values))
+    if known is None:
+        return values, weight
+    weight = without_empty(values, weight)
+    return known._replace(weight=weight).placed(getattr(estimator, "_places", None)), weight
 
 
 def _checked(estimator, X: Any, missing: str) -> tuple[np.ndarray, Known | None]:
@@ -160,10 +174,13 @@ def _checked(estimator, X: Any, missing: str) -> tuple[np.ndarray, Known | None]
     return rows.values, known
 
 
-def read_rows_of_fit(estimator, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (N, D) and weights (N,) given again to a fitted mixture; a ValueError unless their likelihood is that of the fit."""
-    values = read_rows(estimator, X)
-    weight = check_weights(sample_weight, len(values))
+def read_rows_of_fit(estimator, X: Any, sample_weight: Any, part: bool = False) -> tuple[Any, np.ndarray]:
+    """Rows (N, D) and weights (N,) given again to a fitted mixture; a ValueError unless their likelihood is that of the fit.
+
+    With ``part`` also what is known of rows that are known in part.
+    """
+    values, weight = read_known(estimator, X, sample_weight) if part else (read_rows(estimator, X), None)
+    weight = check_weights(sample_weight, len(values)) if weight is None else weight
     found = float(weight @ estimator._plug_in_log_density(values))
     if abs(found - estimator.log_likelihood_) > SAME * (1 + abs(found)):
         raise ValueError(
@@ -215,8 +232,8 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
     known = None if training.known is None else training.known.take(training.weight > 0)
-    limited = known is not None and (known.allowed is not None or known.group is not None)
-    few = limited or len(problem.x) <= SAMPLE
+    limits = known if known is not None and (known.allowed is not None or known.group is not None) else None
+    few = limits is not None or len(problem.x) <= SAMPLE
     spaces = _spaces(problem) if few else ()
 
     def start(i: int):
@@ -225,8 +242,8 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         assigned = by_ward(rows, some.weight, n_components) if name == "ward" else None
         if assigned is None:
             assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, some.weight, n_components)
-        if limited:
-            assigned = within(known, np.asarray(assigned), np.asarray(some.weight), n_components)
+        if limits is not None:
+            assigned = within(limits, np.asarray(assigned), np.asarray(some.weight), n_components)
         return start_from(prior, some.x, assigned, some.weight, n_components)
 
     return [lambda i=i: start(i) for i in range(len(keys))]

@@ -96,7 +96,7 @@ class Uncertainty:
     contraction: float
     n_chains: int
     _points: Mixture = dataclasses.field(repr=False)
-    _rows: np.ndarray = dataclasses.field(repr=False)
+    _rows: Any = dataclasses.field(repr=False)
     _values: np.ndarray = dataclasses.field(repr=False)
     _log_det: float = dataclasses.field(repr=False)
     _labels: np.ndarray | None = dataclasses.field(repr=False)

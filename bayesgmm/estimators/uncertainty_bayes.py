@@ -16,10 +16,11 @@ from bayesgmm.analysis.pareto import FEWEST
 from bayesgmm.analysis.response import SLOW
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.estimators.base import FitWarning, in_float64
+from bayesgmm.estimators.base import FitWarning, in_float64, to_numpy
 from bayesgmm.estimators.evidence import MOST_DRAWS, rows_of_fit
-from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
+from bayesgmm.estimators.training import COVARIANCE_TYPES, read_known
 from bayesgmm.estimators.uncertainty import Uncertainty
+from bayesgmm.inference.arrange import Arranged, Known, for_passes
 from bayesgmm.inference.cells import responsibilities
 from bayesgmm.inference.compiling import jit
 from bayesgmm.progress import Progress
@@ -45,18 +46,25 @@ def uncertainty(
     for name, value in chains.items():
         check_number(name, value, 0 if name == "n_burn" else 1, integer=True)
     n, seed = int(n_draws), check_seed(random_state)
-    prior, posterior, y, weight = rows_of_fit(model, X, sample_weight)
+    prior, posterior, y, weight = rows_of_fit(model, X, sample_weight, part=True)
+    check_complete(y, method, ("mean_field", "linear_response"))
     if method == "mean_field":
         found = ways.mean_field(posterior, n, seed)
     elif method == "linear_response":
-        found = _linear_response(posterior, y, weight, n, seed)
+        found = _linear_response(posterior, *for_passes(y, weight), n, seed)
     elif method == "importance":
         check_exchangeable(model.prior_)
         found = ways.sampled_importance(prior, [posterior], y, weight, np.asarray(responsibilities(posterior, y)).argmax(1), n, seed)
     else:
         with Progress(verbose) as told:
             found = _gibbs(prior, posterior, y, weight, n, seed, chains, told)
-    return published(model, found, read_rows(model, X), np.asarray(y), method, seed, weight)
+    return published(model, found, X, y, method, seed, weight)
+
+
+def check_complete(y: Any, method: str, others: tuple[str, ...]) -> None:
+    """Complete rows, but for methods that take ``others``."""
+    if isinstance(y, Arranged) and method not in others:
+        raise ValueError(f'method="{method}" needs complete rows of which nothing else is known; use {" or ".join(map(repr, others))}.')
 
 
 def _linear_response(posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
@@ -97,8 +105,8 @@ def _outward(coordinates: Coordinates, points: Mixture) -> Mixture:
     return jax.vmap(coordinates.mixture_outward)(points)
 
 
-def published(model: Any, found: Draws, values: np.ndarray, y: np.ndarray, method: str, seed: int, weight: np.ndarray) -> Uncertainty:
-    """Draws in the user's units, and the rest that an answer holds."""
+def published(model: Any, found: Draws, X: Any, y: Any, method: str, seed: int, weight: np.ndarray) -> Uncertainty:
+    """Draws in the user's units, and the rest that an answer holds; ``y`` are the rows in inner coordinates, or `Arranged`."""
     facts = {"k_hat": np.nan, "ess": len(found.points.weights.weights), "r_hat": np.nan, "contraction": np.nan, "n_chains": 1} | found.facts
     if facts["k_hat"] > TRUSTED:
         _warn(
@@ -110,7 +118,9 @@ def published(model: Any, found: Draws, values: np.ndarray, y: np.ndarray, metho
     outer = jax.tree.map(np.asarray, _outward(model._coordinates, found.points))
     tied = COVARIANCE_TYPES[model.covariance_type][1]
     covariances = outer.components.covariance
-    log_det = float(model._coordinates.log_det)
+    part = isinstance(y, Arranged)
+    log_det = 0.0 if part else float(model._coordinates.log_det)
+    values = read_known(model, X)[0]
     return Uncertainty(
         method=method,
         draws={
@@ -126,8 +136,8 @@ def published(model: Any, found: Draws, values: np.ndarray, y: np.ndarray, metho
         contraction=float(facts["contraction"]),
         n_chains=int(facts["n_chains"]),
         _points=found.points,
-        _rows=y,
-        _values=values,
+        _rows=to_numpy(y),
+        _values=values.values if isinstance(values, Known) else values,
         _log_det=log_det,
         _labels=found.labels,
         _seed=seed,

@@ -18,11 +18,15 @@ from bayesgmm.estimators.base import FitError, FitWarning, in_float64
 from bayesgmm.estimators.evidence import MOST_DRAWS
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
-from bayesgmm.estimators.uncertainty_bayes import published
+from bayesgmm.estimators.uncertainty_bayes import check_complete, published
+from bayesgmm.inference.arrange import Arranged, Known, arrange, for_passes
 from bayesgmm.progress import Progress
 from bayesgmm.validation import check_number, check_option, check_seed
 
 CURVATURE = ("observed_information", "sandwich")
+OF_PART = (*CURVATURE, "bootstrap", "weighted_bootstrap", "jackknife")
+"""Methods for rows that are known in part; with groups, only the first."""
+
 METHODS = (*CURVATURE, "bootstrap", "weighted_bootstrap", "parametric_bootstrap", "jackknife")
 
 MOST = 1500
@@ -40,15 +44,17 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
         raise ValueError("uncertainty of a fit with a prior: use BayesianGaussianMixture, whose posterior has it; prior must be None here.")
     if model.collapsed_:
         raise FitError("The fit has warned that its likelihood has no meaningful maximum here; then there are no standard errors either.")
-    values, weight = read_rows_of_fit(model, X, sample_weight)
+    values, weight = read_rows_of_fit(model, X, sample_weight, part=True)
     point = law_inward(model._coordinates, model.posterior_)
-    y = rows_inward(model._coordinates, values)
+    y = arrange(values, model._coordinates) if isinstance(values, Known) else rows_inward(model._coordinates, values)
+    grouped = isinstance(values, Known) and values.group is not None
+    check_complete(y, method, ("observed_information",) if grouped else OF_PART)
     if method in CURVATURE:
         found = _curved(point, y, weight, model._counts, method == "sandwich", n, seed)
     else:
         with Progress(verbose) as told:
             found = _refitted(model, point, y, weight, method, n, seed, told)
-    return published(model, found, values, np.asarray(y), method, seed, weight)
+    return published(model, found, X, y, method, seed, weight)
 
 
 def _curved(point: Mixture, y, weight, counts: np.ndarray, robust: bool, n: int, seed: int) -> Draws:
@@ -75,10 +81,13 @@ def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, 
     if method == "parametric_bootstrap":
         found = refits.simulated(prior, point, jnp.asarray(weight), n, seed, notify)
     elif method == "jackknife":
-        found = refits.left_out(prior, point, y, jnp.asarray(weight), np.arange(len(y)), weight, notify)
+        x, w = for_passes(y, weight)
+        places = y.place if isinstance(y, Arranged) else np.arange(len(y))
+        found = refits.left_out(prior, point, x, jnp.asarray(w), places, weight, notify)
     else:
         weights = (refits.resampled_weights if method == "bootstrap" else refits.random_weights)(weight, n, rng)
-        found = refits.reweighted(prior, point, y, weights, notify)
+        x, weights = (y.rows, y.spread(weights)) if isinstance(y, Arranged) else (y, weights)
+        found = refits.reweighted(prior, point, x, weights, notify)
     points = matched(_kept(found), y, best_labels(point, y), weight)
     if method == "jackknife":
         chart = observed.chart_around(point, model._counts)

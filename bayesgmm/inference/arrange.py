@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesgmm.core.coordinates import Coordinates
+from bayesgmm.core.pytree import pytree
 from bayesgmm.inference.partial import Partial
 
 LARGEST = 256
@@ -44,17 +45,40 @@ class Known(NamedTuple):
         others = (None if a is None else a[index] for a in (self.allowed, self.group, self.weight))
         return Known(self.values[index], error, *others)
 
+    def placed(self, places: np.ndarray | None) -> Known:
+        """The same, where component k of a fit is the one of number ``places[k]`` here."""
+        if self.allowed is None or places is None:
+            return self
+        further = self.allowed.all(1)
+        columns = [self.allowed[:, k] if k < self.allowed.shape[1] else further for k in places]
+        return self._replace(allowed=np.stack(columns, 1))
 
-class Arranged(NamedTuple):
+
+@pytree
+class Arranged:
     """Rows in blocks, their weights (N',), and the place (N,) among these of each row."""
 
     rows: Partial
-    weight: np.ndarray
-    place: np.ndarray
+    weight: Any
+    place: Any
+
+    def __len__(self) -> int:
+        return len(self.place)
 
     def scores(self, structure, natural):
-        """Scores (K, N'), in the user's units."""
-        return self.rows.scores(structure, natural, self.weight)
+        """Scores (K, N) of the rows in their order, in the user's units."""
+        return self.rows.scores(structure, natural, self.weight)[:, self.place]
+
+    def spread(self, weights: np.ndarray) -> np.ndarray:
+        """Weights (..., N) of the rows in their order as those (..., N') of the blocks."""
+        found = np.zeros((*weights.shape[:-1], len(self.weight)))
+        found[..., self.place] = weights
+        return found
+
+
+def for_passes(x: Any, weight: Any) -> tuple[Any, Any]:
+    """What passes are made over: rows and weights as they are, or those of such as are `Arranged`."""
+    return (x.rows, x.weight) if isinstance(x, Arranged) else (x, weight)
 
 
 def scales(coordinates: Coordinates) -> tuple[np.ndarray, np.ndarray | None]:

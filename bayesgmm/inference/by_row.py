@@ -60,7 +60,7 @@ class RowFunction:
 
     def of_known(self, given: tuple, arranged: Any) -> np.ndarray:
         """Answers (N, ...) for rows that are known in part, given what is `Arranged` of them."""
-        return np.asarray(self._in_part(given, arranged))[arranged.place]
+        return np.asarray(self._in_part(given, arranged))
 
     def pieces(self, given: tuple, rows: np.ndarray, width: int) -> Iterator[tuple[slice, np.ndarray]]:
         """Places and answers, a piece of the rows after the other."""

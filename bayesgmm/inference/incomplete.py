@@ -56,7 +56,7 @@ def one_gaussian(known: Known, structure: Structure) -> tuple[np.ndarray, np.nda
     """Mean (D,) and dense covariance (D, D) of the Gaussian of highest likelihood, and the rows (N, D) that it expects."""
     weight = np.ones(len(known.values)) if known.weight is None else known.weight
     mean, scale = known_moments(known.values, weight)
-    first = Coordinates(mean, scale, STRUCTURES["diag"])
+    first = Coordinates(jnp.asarray(mean), jnp.asarray(scale), STRUCTURES["diag"])
     arranged = arrange(known._replace(allowed=None, group=None), first)
     found = _fitted(structure, arranged)
     inner, covariance = np.asarray(found.components.mean[0]), np.asarray(found.components.covariance[0])

@@ -49,13 +49,13 @@ class Partial:
         Takes the coordinates of a fit to these.
     """
 
-    x: jax.Array
-    seen: jax.Array
-    log_scale: jax.Array
-    error: jax.Array | None = None
-    allowed: jax.Array | None = None
-    group: jax.Array | None = None
-    turn: jax.Array | None = None
+    x: Any
+    seen: Any
+    log_scale: Any
+    error: Any = None
+    allowed: Any = None
+    group: Any = None
+    turn: Any = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,8 +68,11 @@ class Partial:
         return self.x.dtype
 
     def _latent(self, structure, natural: Natural) -> Latent:
-        natural = jax.tree.map(lambda a: a.astype(self.dtype), natural)
-        return latent(structure, natural, None if self.turn is None else self.turn.astype(self.dtype))
+        return self._turned(latent(structure, jax.tree.map(lambda a: a.astype(self.dtype), natural)))
+
+    def _turned(self, known: Latent) -> Latent:
+        """Scores as functions of rows in these coordinates."""
+        return known if self.turn is None else known.turned(self.turn.astype(self.dtype))
 
     def _blocks(self) -> dict[str, jax.Array]:
         """What differs from block to block."""
@@ -83,17 +86,22 @@ class Partial:
 
     def scores(self, structure, natural: Natural, weight):
         """Scores (K, N') of all rows, in the user's units; rows of a group share theirs, and its log density is divided among them."""
-        scores = self._scores(structure, natural)
+        scores = self._scores(self._latent(structure, natural))
         if self.group is None:
             return scores
         shared, joint, total = self._shared(scores, weight)
         norm = logsumexp(shared, axis=0)
         return shared + jnp.where(joint, norm / jnp.where(total > 0, total, 1) - norm, 0)
 
-    def _scores(self, structure, natural: Natural):
-        known, k = self._latent(structure, natural), len(natural.level)
+    def _scores(self, known: Latent):
+        k = len(known.log_mass)
         found = jax.lax.map(lambda block: _scored(known, block)[0], self._blocks(), batch_size=self._at_a_time(k))
         return jnp.moveaxis(found, 1, 0).reshape(k, -1)
+
+    def log_norm(self, known: Latent, weight):
+        """Sum over rows of the log of their scores' exponentials' sum, of scores as functions of whole rows in the coordinates of a fit."""
+        scores = self._scores(self._turned(known))
+        return self._together(scores, weight, soft)[0] if self.group is not None else weight @ logsumexp(scores, axis=0)
 
     def predictive_log_prob(self, law: NormalWishart):
         """Log density (N', K) of the numbers seen under each component, in the user's units: Student t (Bishop 10.81-10.82)."""
@@ -127,7 +135,7 @@ class Partial:
         natural = posterior.natural()
         known, structure = self._latent(posterior.structure, natural), posterior.structure
         shape, kept = self.x.shape[:2], natural.level.dtype
-        given = None if self.group is None else self._together(self._scores(structure, natural), weight, assign)
+        given = None if self.group is None else self._together(self._scores(known), weight, assign)
 
         def one(blocks, others):
             sums = jax.vmap(lambda block, weights, resp: _summed(known, block, weights, resp, assign))(blocks, *others)
@@ -145,7 +153,7 @@ class Partial:
 
         Such rows count in the score of the group as often as their weight says.
         """
-        group, n = self.group.reshape(-1), len(weight)  # type: ignore[union-attr]
+        group, n = self.group.reshape(-1), len(weight)
         joint = group >= n
         parts = jnp.concatenate([scores * jnp.where(joint, weight, 1), weight[None]])
         found = jax.ops.segment_sum(parts.T, group, 2 * n)[group].T
@@ -156,7 +164,7 @@ class Partial:
         shared, joint, _ = self._shared(scores, weight)
         norm, resp = assign(shared, 0)
         n = len(weight)
-        first = self.group.reshape(-1) == n + jnp.arange(n)  # type: ignore[union-attr]
+        first = self.group.reshape(-1) == n + jnp.arange(n)
         return jnp.where(joint, jnp.where(first, norm, 0), weight * norm).sum(), resp
 
     def _inward(self, structure, tied: bool, stats: Stats) -> Stats:
