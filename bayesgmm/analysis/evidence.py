@@ -85,7 +85,7 @@ def evidence(prior: Mixture, posterior: Mixture, elbo: float, counts, x, weight)
     """Bound, multiplicity and response together; ``prior`` and ``posterior`` in the coordinates of the rows, ``elbo`` in any."""
     copies = multiplicity(prior.weights, counts)
     occupied = np.flatnonzero(np.asarray(counts) > OCCUPIED)
-    overlap, contraction = response(posterior.take(occupied), *jax.device_put((x, weight)), TRUSTED)
+    overlap, contraction = response(posterior.take(occupied), jax.device_put(x), jnp.asarray(weight), TRUSTED)
     return Evidence(elbo, copies, overlap, elbo + copies + overlap, contraction)
 
 
