@@ -20,7 +20,7 @@ class Mixture:
     Parameters
     ----------
     weights : Dirichlet, StickBreaking, FlatWeights or PointWeights
-    components : NormalWishart, FlatGaussian or Gaussian
+    components : NormalWishart, FlatGaussian, SharedGaussian or Gaussian
     """
 
     weights: Any
@@ -124,6 +124,10 @@ class MAP:
     @property
     def weights(self):
         return self.prior.weights
+
+    @property
+    def components(self):
+        return self.prior.components
 
     def mapped(self, vectors: Callable, matrices: Callable) -> MAP:
         """The same prior in other coordinates."""

@@ -16,10 +16,11 @@ from bayesgmm.analysis.parameters import Published, draw_rows, published
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_columns_of, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches, read_data
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, read_rows
+from bayesgmm.estimators.training import Training, check_common, read_rows
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
@@ -78,8 +79,7 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     d = data.problem.n_features
     estimator.n_features_in_ = d
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
-    structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
-    estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, d)
+    estimator.n_parameters_ = count_parameters(estimator.covariance_type, estimator.n_components_, d)
     _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
     estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows
@@ -164,6 +164,7 @@ class MixtureEstimator(Estimator):
         """
         check_common(self)
         data = read_data(self, X, sample_weight, checkpoint, passes)
+        check_columns_of(self.covariance_type, data.problem.n_features)
         prior = self._prior(data.problem)
         fit = data.finished(lambda: self._search(prior, data.problem, data.training))
         store(self, fit, data)

@@ -14,7 +14,8 @@ from bayesgmm.core.structures import Structure
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bayesian_prior import make_prior
 from bayesgmm.estimators.gaussian import GaussianMixture
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, restricted
+from bayesgmm.estimators.training import Training
 from bayesgmm.inference.cells import Frame
 from bayesgmm.inference.priors import flat_components
 from bayesgmm.inference.problem import Problem, prepare
@@ -147,5 +148,5 @@ def _with_prior(name: str, frame: Frame, hyperparameters: Mapping[str, Any]) -> 
 
 def likelihood_frame(name: str, frame: Frame) -> Frame:
     """The same rows for maximum likelihood."""
-    structure, tied = COVARIANCE_TYPES[name]
-    return dataclasses.replace(frame, law=flat_components(structure, tied, GaussianMixture().reg_covar))
+    law = flat_components(*COVARIANCE_TYPES[name], GaussianMixture().reg_covar)
+    return dataclasses.replace(frame, law=restricted(name, law, frame.problem.coordinates))
