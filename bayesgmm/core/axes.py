@@ -18,15 +18,14 @@ ANGLES = 16
 NEWTON = 3
 """Newton steps from the best of them."""
 
-SWEEPS = 60
-"""Most passes through all planes."""
+SWEEPS, FEW = 60, 5
+"""Most passes through all planes, and from axes that are known: these are seldom far off, and the next update goes on from there."""
 
 
-def common_axes(matrices: jax.Array, criterion: Callable[[jax.Array], jax.Array]) -> jax.Array:
+def common_axes(matrices: jax.Array, criterion: Callable[[jax.Array], jax.Array], known: jax.Array | None = None) -> jax.Array:
     """Orthogonal matrix U (D, D), axes in columns, that minimises a criterion of the diagonals of ``U^T A_k U``.
 
-    It starts from the axes of the sum of the matrices and from those of each, never from an earlier answer: the result depends on the
-    matrices alone.
+    It starts from axes that are known, or else from those of the sum of the matrices and those of each, and takes the best that it reaches.
 
     Parameters
     ----------
@@ -34,6 +33,8 @@ def common_axes(matrices: jax.Array, criterion: Callable[[jax.Array], jax.Array]
         Symmetric, positive semi-definite.
     criterion : callable
         Of diagonals (K, D); the order of columns must not matter to it.
+    known : Array, shape (K, D, D), optional
+        Matrices with the same axes, which are where to start; the answer is no worse than these axes.
 
     References
     ----------
@@ -42,15 +43,19 @@ def common_axes(matrices: jax.Array, criterion: Callable[[jax.Array], jax.Array]
     """
     if matrices.shape[-1] == 1:
         return jnp.ones((1, 1), matrices.dtype)
-    pooled = matrices.sum(0, keepdims=True)
-    # in two columns any start leads to the best angle
-    whole = pooled if matrices.shape[-1] == 2 else jnp.concatenate([pooled, matrices])
-    found, heights = jax.vmap(lambda start: _from_axes(matrices, criterion, start))(jnp.linalg.eigh(whole)[1])
+    if known is not None:  # a sum in which equal variances of two axes are unlikely
+        whole = (known * jnp.sqrt(1.0 + jnp.arange(len(known), dtype=known.dtype))[:, None, None]).sum(0, keepdims=True)
+    elif matrices.shape[-1] == 2:  # any start leads to the best angle
+        whole = matrices[:1]
+    else:
+        whole = jnp.concatenate([matrices.sum(0, keepdims=True), matrices])
+    most = SWEEPS if known is None else FEW
+    found, heights = jax.vmap(lambda start: _from_axes(matrices, criterion, start, most))(jnp.linalg.eigh(whole)[1])
     return found[jnp.argmin(jnp.where(jnp.isnan(heights), jnp.inf, heights))]
 
 
-def _from_axes(matrices, criterion, start):
-    """Axes found from others, and the criterion there."""
+def _from_axes(matrices, criterion, start, most: int):
+    """Axes found from others in so many passes through all planes, and the criterion there."""
     first, second = (jnp.asarray(a) for a in np.triu_indices(matrices.shape[-1], 1))
     small = 0.1 * jnp.sqrt(jnp.finfo(matrices.dtype).eps)
 
@@ -65,7 +70,7 @@ def _from_axes(matrices, criterion, start):
         return *jax.lax.fori_loop(0, len(first), turn, (turned, axes, jnp.zeros((), axes.dtype))), n + 1
 
     begun = (start.T @ matrices @ start, start, jnp.ones((), start.dtype), 0)
-    turned, axes, *_ = jax.lax.while_loop(lambda state: (state[2] > small) & (state[3] < SWEEPS), sweep, begun)
+    turned, axes, *_ = jax.lax.while_loop(lambda state: (state[2] > small) & (state[3] < most), sweep, begun)
     return axes, criterion(jnp.diagonal(turned, axis1=-2, axis2=-1))
 
 

@@ -52,11 +52,16 @@ class SharedGaussian:
         """Whether there is no prior besides the restriction."""
         return is_flat(self.law)
 
-    def posterior(self, stats: Stats) -> Gaussian:
-        """Estimates: points, for want of a law."""
-        return self.restricted(*self.law.free(stats))
+    @property
+    def searches(self) -> bool:
+        """Whether an update is a search, which may go on from the last estimates."""
+        return self.structure.rank == 2 and self.sharing.axes and not self.sharing.affine
 
-    def restricted(self, point: Gaussian, rows) -> Gaussian:
+    def posterior(self, stats: Stats, last: Gaussian | None = None) -> Gaussian:
+        """Estimates: points, for want of a law."""
+        return self.restricted(*self.law.free(stats), last)
+
+    def restricted(self, point: Gaussian, rows, last: Gaussian | None = None) -> Gaussian:
         """The most likely covariances of the family for rows (K,) whose own covariances are those of ``point``; above the floor."""
         structure, own = self.structure, point.covariance
         if structure.rank == 1 or self.sharing.affine:
@@ -64,7 +69,9 @@ class SharedGaussian:
         else:  # where ``sphere`` is round
             root = structure.factor(self.sphere)
             root = root / jnp.exp(structure.log_det(root) / (2 * len(root)))
-            covariance = structure.transform(root, self.sharing.covariances(structure, structure.untransform(root, own), rows))
+            known = None if last is None else structure.untransform(root, last.covariance)
+            found = self.sharing.covariances(structure, structure.untransform(root, own), rows, known)
+            covariance = structure.transform(root, found)
         return self.law.within(replace(point, covariance=covariance))
 
     def fewest(self, n_features: int) -> int:

@@ -59,7 +59,7 @@ class Sharing:
         """Whether an affine change of coordinates leaves the family as it is; otherwise full ones keep to rotations and one scale."""
         return self.shape == self.axes
 
-    def covariances(self, structure: Structure, own: jax.Array, rows: jax.Array) -> jax.Array:
+    def covariances(self, structure: Structure, own: jax.Array, rows: jax.Array, last: jax.Array | None = None) -> jax.Array:
         """Maximiser of the likelihood within the family.
 
         Parameters
@@ -69,6 +69,8 @@ class Sharing:
             Scatter of each component over its rows: what its covariance would be by itself.
         rows : Array, shape (K,)
             0 where a component is empty: it then has no say, and some covariance of the family.
+        last : Array, shape (K, packed), optional
+            Covariances of the family, from which a search for common axes goes on.
 
         Returns
         -------
@@ -77,7 +79,7 @@ class Sharing:
         if structure.rank == 1 or self.affine:
             return self._parted(structure, own, rows)
         if self.axes:
-            axes = common_axes(own * rows[:, None, None], lambda values: self._height(values, rows))[None]
+            axes = common_axes(own * rows[:, None, None], lambda values: self._height(values, rows), last)[None]
             values = jnp.diagonal(axes.swapaxes(-1, -2) @ own @ axes, axis1=-2, axis2=-1)
         else:  # aligned by the order of their eigenvalues (Celeux & Govaert 1995, theorem A.1)
             values, axes = jnp.linalg.eigh(own)
