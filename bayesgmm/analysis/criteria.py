@@ -7,6 +7,9 @@ import numpy as np
 from bayesgmm.core.sharing import Sharing
 from bayesgmm.core.structures import Structure
 
+SIGNS = {"sklearn": 1, "mclust": -1}
+"""What a criterion is multiplied by to be as these programs have it."""
+
 PLATEAU = 0.15
 """Share of the models that must agree before the slope heuristic believes a slope."""
 

@@ -66,6 +66,12 @@ def kind_of(word: str) -> Kind:
     return *COVARIANCE_TYPES[word], SHARINGS.get(word)
 
 
+def volumes_shared(word: str) -> bool:
+    """Whether components have one volume: of one column there is no more to say."""
+    (_, tied), sharing = COVARIANCE_TYPES[word], SHARINGS.get(word)
+    return tied if sharing is None else sharing.volume
+
+
 def word_for(kind: Kind) -> str:
     """The first word with a meaning."""
     return next(word for word in COVARIANCE_TYPES if kind_of(word) == kind)

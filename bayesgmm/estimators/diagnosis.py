@@ -23,6 +23,7 @@ from bayesgmm.analysis.shape import Shape, assess
 from bayesgmm.analysis.unconstrained import chart_of, n_coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
+from bayesgmm.estimators.covariance_types import count_parameters
 from bayesgmm.estimators.evidence import MOST_DRAWS
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty

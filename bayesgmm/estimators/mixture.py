@@ -25,7 +25,7 @@ from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
 from bayesgmm.report import html, text
-from bayesgmm.validation import check_number, check_seed
+from bayesgmm.validation import check_number, check_option, check_seed
 
 CERTAIN = 0.99
 """Rows above this probability are not in doubt."""
@@ -280,10 +280,19 @@ class MixtureEstimator(Estimator):
         return float(sums[0]), float(sums[1])  # type: ignore
 
     @in_float64
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
-        """Bayesian information criterion at the point estimates; smaller is better (mclust prints its negative)."""
+    def bic(self, X: Any, sample_weight: Any = None, *, sign: str = "sklearn") -> float:
+        """Bayesian information criterion at the point estimates.
+
+        Parameters
+        ----------
+        X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
+        sample_weight : array, shape (N,), optional
+        sign : {"sklearn", "mclust"}, default "sklearn"
+            As scikit-learn has it, smaller is better; as mclust prints it, larger is.
+        """
+        factor = criteria.SIGNS[check_option("sign", sign, criteria.SIGNS)]
         log_likelihood, n_rows = self._sum_density(self._plug_in_log_density, X, sample_weight)
-        return float(criteria.bic(log_likelihood, self.n_parameters_, n_rows))
+        return factor * float(criteria.bic(log_likelihood, self.n_parameters_, n_rows))
 
     @in_float64
     def aic(self, X: Any, sample_weight: Any = None) -> float:
@@ -291,13 +300,14 @@ class MixtureEstimator(Estimator):
         return float(criteria.aic(self._sum_density(self._plug_in_log_density, X, sample_weight)[0], self.n_parameters_))
 
     @in_float64
-    def icl(self, X: Any, sample_weight: Any = None) -> float:
-        """Integrated completed likelihood with hard labels at the point estimates; smaller is better."""
+    def icl(self, X: Any, sample_weight: Any = None, *, sign: str = "sklearn") -> float:
+        """Integrated completed likelihood with hard labels at the point estimates; parameters as for `bic`."""
+        factor = criteria.SIGNS[check_option("sign", sign, criteria.SIGNS)]
         look, sums = rows.look(self.posterior_, self._coordinates, 0), np.zeros(3)
         for x, weight in batches_of(self, X, sample_weight):
             found = look((0, 0), (x, weight))
             sums += found.log_likelihood, found.log_certainty, weight.sum()
-        return criteria.icl(float(criteria.bic(sums[0], self.n_parameters_, sums[2])), sums[1])
+        return factor * criteria.icl(float(criteria.bic(sums[0], self.n_parameters_, sums[2])), sums[1])
 
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:
