@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.collapsed import Collapse
-from bayesgmm.core import components, coordinates, mixture, points, statistics, structures, weights
+from bayesgmm.core import components, coordinates, mixture, points, shared, sharing, statistics, structures, weights
 from bayesgmm.inference import accelerate, loop
 
 MODELS = ("BayesianGaussianMixture", "GaussianMixture", "KMeans")
@@ -44,6 +44,8 @@ KNOWN = {
         mixture.Mixture,
         points.FlatGaussian,
         points.Gaussian,
+        shared.SharedGaussian,
+        sharing.Sharing,
         structures.Diagonal,
         structures.Full,
         structures.Spherical,

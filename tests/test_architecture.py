@@ -26,11 +26,12 @@ ROOT = Path(bayesgmm.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
     ("_version", "core.pytree", "core.linalg"),
-    ("core.structures",),
-    ("core.statistics",),
+    ("core.structures", "core.axes"),
+    ("core.statistics", "core.sharing"),
     ("core.latent",),
     ("core.weights", "core.points"),
     ("core.components",),
+    ("core.shared",),
     ("core.mixture",),
     ("core.coordinates",),
     ("inference",),

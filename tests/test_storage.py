@@ -17,7 +17,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm import storage
-from bayesgmm.estimators.training import COVARIANCE_TYPES
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(30, 2))

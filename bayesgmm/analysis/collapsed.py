@@ -35,14 +35,12 @@ def _smallest(posterior: Mixture):
     return posterior.structure.smallest(posterior.components.covariance)
 
 
-def collapsed(posterior: Mixture, stats: Stats, floor: float) -> np.ndarray:
-    """Mask (K,) of components at the covariance floor, or with too few rows to have a covariance; inner coordinates."""
-    structure = posterior.structure
+def collapsed(posterior: Mixture, stats: Stats, floor: float, needed: int) -> np.ndarray:
+    """Mask (K,) of components at the covariance floor, or with fewer rows than a covariance of their own needs; inner coordinates."""
     smallest = np.asarray(_smallest(posterior))
     thin = np.broadcast_to(smallest <= 1.01 * floor, (posterior.n_components,))
     if posterior.tied and posterior.n_components > 1:
         return np.asarray(thin)
-    needed = structure.blocks(posterior.components.n_features).size + 1
     counts = np.asarray(stats.counts)
     return thin | (counts < min(needed, float(counts.sum())))
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesgmm.core.sharing import Sharing
 from bayesgmm.core.structures import Structure
+
+SIGNS = {"sklearn": 1, "mclust": -1}
+"""What a criterion is multiplied by to be as these programs have it."""
 
 PLATEAU = 0.15
 """Share of the models that must agree before the slope heuristic believes a slope."""
 
 
-def n_parameters(structure: Structure, tied: bool, n_components: int, n_features: int) -> int:
+def n_parameters(structure: Structure, tied: bool, n_components: int, n_features: int, sharing: Sharing | None = None) -> int:
     """Free parameters of a mixture: weights, means and covariances (Fraley & Raftery 2002, JASA 97)."""
-    matrices = 1 if tied else n_components
-    return n_components - 1 + n_components * n_features + matrices * structure.n_parameters(n_features)
+    rest = n_components - 1 + n_components * n_features
+    if sharing is not None:
+        return rest + sharing.n_parameters(structure, n_components, n_features)
+    return rest + (1 if tied else n_components) * structure.n_parameters(n_features)
 
 
 def bic(log_likelihood: float, n_params: int, n_rows: float) -> float:

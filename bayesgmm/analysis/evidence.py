@@ -6,6 +6,7 @@ from math import lgamma
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis.response import MOST, eigenvalues, n_coefficients

@@ -57,6 +57,10 @@ CRITERIA: dict[str, Criterion] = {
 """What a number of components can be chosen by."""
 
 
+MCLUST = ("bic", "icl")
+"""Criteria that mclust has, with the opposite sign."""
+
+
 class Table(dict):
     """Columns of a selection by name, numpy arrays of one length; NaN where a number was not computed."""
 
@@ -70,6 +74,31 @@ class Table(dict):
     def n_rows(self) -> int:
         """Number of models."""
         return len(self["n_components"])
+
+    def mclust(self, criterion: str = "bic") -> Table:
+        """A criterion as mclust prints it: a row for each number of components, a column for each structure, larger is better.
+
+        Parameters
+        ----------
+        criterion : {"bic", "icl"}, default "bic"
+
+        Returns
+        -------
+        Table
+            ``n_components`` and a column named by each structure: minus the values of this table, NaN where there is no fit.
+
+        Raises
+        ------
+        ValueError
+            Another criterion.
+        """
+        if criterion not in MCLUST:
+            raise ValueError(f"criterion must be one of {', '.join(map(repr, MCLUST))}, which mclust has; got {criterion!r}.")
+        numbers, words = np.unique(self["n_components"]), list(dict.fromkeys(self["covariance_type"].tolist()))
+        found = {word: np.full(len(numbers), np.nan) for word in words}
+        for word, k, value in zip(self["covariance_type"], self["n_components"], self[criterion], strict=True):
+            found[word][np.searchsorted(numbers, k)] = -value
+        return Table(n_components=numbers, **found)
 
     def best(self, criterion: str) -> int | None:
         """Row that the criterion prefers; None where it was not computed."""

@@ -131,12 +131,23 @@ class NormalWishart:
         rest = self.dof - size - 1
         return self.scale / self._per_matrix(jnp.where(rest > 0, rest, self.dof + size + 1))
 
+    def _divisor(self):
+        """What ``scale`` is divided by at the mode of the covariances, (K,) or (1,)."""
+        _, size, copies = self._blocks
+        return self.dof + size + 1 + copies * (self.mean.shape[0] if self.tied else 1)
+
     def mode(self) -> Gaussian:
         """Joint mode of means and covariances (Fraley & Raftery 2007, Journal of Classification 24, table 2)."""
-        _, size, copies = self._blocks
-        shared = self.mean.shape[0] if self.tied else 1
-        divisor = self.dof + size + 1 + copies * shared
-        return Gaussian(self.mean, self.scale / self._per_matrix(divisor), self.structure)
+        return Gaussian(self.mean, self.scale / self._per_matrix(self._divisor()), self.structure)
+
+    def free(self, stats: Stats) -> tuple[Gaussian, jax.Array]:
+        """Mode of the posterior, and the rows (K,) that count as much for the covariances as prior and data together."""
+        q = self.posterior(stats)
+        return q.mode(), q._divisor()
+
+    def within(self, point: Gaussian) -> Gaussian:
+        """Estimates as they are: the prior keeps covariances regular."""
+        return point
 
     def log_density(self, point: Gaussian):
         """Log density of means and covariances (Normal-inverse-Wishart) at ``point``, summed over components."""

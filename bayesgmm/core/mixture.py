@@ -20,7 +20,7 @@ class Mixture:
     Parameters
     ----------
     weights : Dirichlet, StickBreaking, FlatWeights or PointWeights
-    components : NormalWishart, FlatGaussian or Gaussian
+    components : NormalWishart, FlatGaussian, SharedGaussian or Gaussian
     """
 
     weights: Any
@@ -38,9 +38,15 @@ class Mixture:
     def tied(self) -> bool:
         return self.components.tied
 
-    def posterior(self, stats: Stats) -> Mixture:
-        """Prior plus statistics."""
-        return Mixture(self.weights.posterior(stats.counts), self.components.posterior(stats))
+    @property
+    def searches(self) -> bool:
+        """Whether an update is a search, which may go on from the last posterior."""
+        return getattr(self.components, "searches", False)
+
+    def posterior(self, stats: Stats, last: Mixture | None = None) -> Mixture:
+        """Prior plus statistics; ``last`` is where a search goes on from."""
+        more = () if last is None else (last.components,)
+        return Mixture(self.weights.posterior(stats.counts), self.components.posterior(stats, *more))
 
     def penalty(self, q: Mixture):
         """What the bound pays for ``q``, in nats: a Kullback-Leibler divergence, or 0 for flat laws."""
@@ -129,6 +135,10 @@ class MAP:
     def weights(self):
         return self.prior.weights
 
+    @property
+    def components(self):
+        return self.prior.components
+
     def mapped(self, vectors: Callable, matrices: Callable) -> MAP:
         """The same prior in other coordinates."""
         return MAP(self.prior.mapped(vectors, matrices))
@@ -137,8 +147,12 @@ class MAP:
         """Components ``index`` only."""
         return MAP(self.prior.take(index))
 
-    def posterior(self, stats: Stats) -> Mixture:
-        return self.prior.posterior(stats).mode()
+    @property
+    def searches(self) -> bool:
+        return self.prior.searches
+
+    def posterior(self, stats: Stats, last: Mixture | None = None) -> Mixture:
+        return self.prior.posterior(stats, last).mode()
 
     def penalty(self, q: Mixture):
         return -self.prior.log_density(q)

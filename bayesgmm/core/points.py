@@ -70,6 +70,11 @@ class Gaussian:
         return replace(self, mean=vectors(self.mean), covariance=matrices(self.covariance))
 
 
+def is_flat(law) -> bool:
+    """Whether a law of components is the absence of one, so that estimates may collapse."""
+    return getattr(law, "flat", False)
+
+
 @pytree
 class FlatGaussian:
     r"""No prior on the components: maximum likelihood, with a smallest allowed eigenvalue of the covariances.
@@ -93,7 +98,13 @@ class FlatGaussian:
     structure: Structure = static()
     tied: bool = static()
 
+    flat = True
+
     def posterior(self, stats: Stats) -> Gaussian:
+        return self.within(self.free(stats)[0])
+
+    def free(self, stats: Stats) -> tuple[Gaussian, jax.Array]:
+        """Estimates without the floor, and the rows (K,) behind each; a component without rows has the identity as covariance."""
         n_features = stats.sums.shape[-1]
         copies = self.structure.blocks(n_features).copies
         empty = stats.counts <= EMPTY
@@ -106,7 +117,15 @@ class FlatGaussian:
         else:
             identity = self.structure.identity(n_features).astype(mean.dtype)
             covariance = jnp.where(wide(empty), identity, (stats.scatter - squares) / wide(copies * counts))
-        return Gaussian(mean, self.structure.floored(covariance, self.floor), self.structure)
+        return Gaussian(mean, covariance, self.structure), jnp.where(empty, 0, stats.counts)
+
+    def within(self, point: Gaussian) -> Gaussian:
+        """Estimates with no eigenvalue below the floor."""
+        return replace(point, covariance=self.structure.floored(point.covariance, self.floor))
+
+    def fewest(self, n_features: int) -> int:
+        """Rows that a component needs for a covariance of its own."""
+        return 0 if self.tied else self.structure.blocks(n_features).size + 1
 
     def penalty(self, q):
         return jnp.zeros(())

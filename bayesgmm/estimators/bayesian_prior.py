@@ -11,7 +11,7 @@ import numpy as np
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet, StickBreaking
-from bayesgmm.estimators.training import COVARIANCE_TYPES
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
 from bayesgmm.inference.problem import Problem
 from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite

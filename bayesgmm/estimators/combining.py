@@ -13,8 +13,9 @@ from bayesgmm.analysis.combine import Merge
 from bayesgmm.analysis.parameters import dense_covariances
 from bayesgmm.analysis.replaced import icl_curve
 from bayesgmm.estimators.base import in_float64
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 from bayesgmm.estimators.mixture import MixtureEstimator
-from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
+from bayesgmm.estimators.training import read_rows
 from bayesgmm.inference.problem import prepare
 from bayesgmm.report.combination import printed
 from bayesgmm.validation import check_number, check_option, check_spread, check_weights

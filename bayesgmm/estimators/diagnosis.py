@@ -23,8 +23,9 @@ from bayesgmm.analysis.shape import Shape, assess
 from bayesgmm.analysis.unconstrained import chart_of, n_coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
+from bayesgmm.estimators.covariance_types import count_parameters
 from bayesgmm.estimators.evidence import MOST_DRAWS
-from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows_of_fit
+from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.compiling import jit
 from bayesgmm.progress import Progress
@@ -188,8 +189,8 @@ def point_of(model: Any) -> Point:
 
 def shape_of(model: Any, values: np.ndarray, weight: np.ndarray, resp: np.ndarray) -> Shape:
     """Whether the components of a fitted model look like clusters; ``resp`` (N, K) are its responsibilities for the rows (N, D)."""
-    structure, tied = COVARIANCE_TYPES[model.covariance_type]
-    own = values.shape[1] + (0 if tied else structure.n_parameters(values.shape[1]))
+    one, two = (count_parameters(model.covariance_type, k, values.shape[1]) for k in (1, 2))
+    own = two - one - 1  # without its weight
     return assess(point_of(model), values, weight, resp, own)
 
 

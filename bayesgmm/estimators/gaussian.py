@@ -11,11 +11,13 @@ import numpy as np
 from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
 from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.points import Gaussian
+from bayesgmm.core.pytree import replace
+from bayesgmm.core.shared import SharedGaussian
 from bayesgmm.core.weights import FlatWeights, PointWeights
 from bayesgmm.estimators.base import FitWarning
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, fewest_rows, restricted
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import (
-    COVARIANCE_TYPES,
     Training,
     announcer,
     make_starts,
@@ -227,7 +229,7 @@ class GaussianMixture(MixtureEstimator):
         self.collapsed_ = ()
         if self.prior is not None:
             return
-        mask = collapsed(fit.result.posterior, fit.result.stats, self.reg_covar)
+        mask = self._collapsed(fit.result)
         scale = problem.column_scale
         self.collapsed_ = describe(self.posterior_, mask, scale, getattr(self, "labels_", None))
         if self.collapsed_:
@@ -235,18 +237,23 @@ class GaussianMixture(MixtureEstimator):
 
     def _prior(self, problem: Problem):
         structure, tied = COVARIANCE_TYPES[self.covariance_type]
-        k, d = self.n_components, problem.n_features
+        k, d, coordinates = self.n_components, problem.n_features, problem.coordinates
         if self.prior is None:
-            return Mixture(FlatWeights(k), flat_components(structure, tied, self.reg_covar))
+            return Mixture(FlatWeights(k), restricted(self.covariance_type, flat_components(structure, tied, self.reg_covar), coordinates))
         if isinstance(self.prior, str) and self.prior == "default":
-            return MAP(Mixture(FlatWeights(k), default_components(structure, tied, d)))
+            return MAP(Mixture(FlatWeights(k), restricted(self.covariance_type, default_components(structure, tied, d), coordinates)))
         if not isinstance(self.prior, Mixture):
             raise ValueError(f'prior must be None, "default" or a bayesgmm.Mixture; got {self.prior!r}.')
         _check_map_prior(self.prior, k, d, structure, tied)
-        return MAP(problem.coordinates.mixture_inward(self.prior))
+        inner = coordinates.mixture_inward(self.prior)
+        return MAP(Mixture(inner.weights, restricted(self.covariance_type, inner.components, coordinates)))
 
     def _usable(self, result) -> bool:
-        return self.prior is not None or not collapsed(result.posterior, result.stats, self.reg_covar).any()
+        return self.prior is not None or not self._collapsed(result).any()
+
+    def _collapsed(self, result) -> np.ndarray:
+        needed = fewest_rows(self.covariance_type, result.posterior.components.n_features)
+        return collapsed(result.posterior, result.stats, self.reg_covar, needed)
 
     def _starts(self, prior, problem: Problem, training: Training) -> list:
         last = previous(self, problem)
@@ -257,9 +264,9 @@ class GaussianMixture(MixtureEstimator):
         if all(value is None for value in given):
             return starts
         n_starts = 1 if all(value is not None for value in given) else len(starts)
-        return [lambda start=start: self._with_given(start(), problem) for start in starts[:n_starts]]
+        return [lambda start=start: self._with_given(start(), prior, problem) for start in starts[:n_starts]]
 
-    def _with_given(self, start: Mixture, problem: Problem) -> Mixture:
+    def _with_given(self, start: Mixture, prior, problem: Problem) -> Mixture:
         """Replace parts of a start by the parameters the user gave."""
         structure, k, d = start.structure, self.n_components, problem.n_features
         outer = problem.coordinates.mixture_outward(start)
@@ -274,7 +281,11 @@ class GaussianMixture(MixtureEstimator):
             check_positive_definite("precisions_init", precision, structure.rank)
             covariance = structure.inverse(structure.factor(jnp.asarray(precision)))
             covariance = covariance[None] if start.tied else covariance
-        return problem.coordinates.mixture_inward(Mixture(weights, Gaussian(means, covariance, structure)))
+        given = problem.coordinates.mixture_inward(Mixture(weights, Gaussian(means, covariance, structure)))
+        law = prior.components
+        if isinstance(law, SharedGaussian):  # the loop starts from a model of the family
+            return replace(given, components=law.restricted(given.components, given.weights.mean()))
+        return given
 
 
 def _check_map_prior(prior: Mixture, k: int, d: int, structure, tied: bool) -> None:

@@ -16,16 +16,17 @@ from bayesgmm.analysis.parameters import Published, draw_rows, published
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_columns_of, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches, read_data
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, check_common, read_known
+from bayesgmm.estimators.training import Training, check_common, read_known
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
 from bayesgmm.report import html, text
-from bayesgmm.validation import check_number, check_seed
+from bayesgmm.validation import check_number, check_option, check_seed
 
 CERTAIN = 0.99
 """Rows above this probability are not in doubt."""
@@ -79,9 +80,8 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     d = data.problem.n_features
     estimator.n_features_in_ = d
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
-    structure, tied = COVARIANCE_TYPES[estimator.covariance_type]
-    estimator.n_parameters_ = criteria.n_parameters(structure, tied, estimator.n_components_, d)
     _put(estimator, "_places", data.places if data.n_named else None)
+    estimator.n_parameters_ = count_parameters(estimator.covariance_type, estimator.n_components_, d)
     _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
     estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows
@@ -166,6 +166,7 @@ class MixtureEstimator(Estimator):
         """
         check_common(self)
         data = read_data(self, X, sample_weight, checkpoint, passes)
+        check_columns_of(self.covariance_type, data.problem.n_features)
         prior = self._prior(data.problem)
         fit = data.finished(lambda: self._search(prior, data.problem, data.training))
         store(self, fit, data)
@@ -281,10 +282,19 @@ class MixtureEstimator(Estimator):
         return float(sums[0]), float(sums[1])  # type: ignore
 
     @in_float64
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
-        """Bayesian information criterion at the point estimates; smaller is better (mclust prints its negative)."""
+    def bic(self, X: Any, sample_weight: Any = None, *, sign: str = "sklearn") -> float:
+        """Bayesian information criterion at the point estimates.
+
+        Parameters
+        ----------
+        X : array, data frame, `bayesgmm.scan` or Dask collection, shape (N, D)
+        sample_weight : array, shape (N,), optional
+        sign : {"sklearn", "mclust"}, default "sklearn"
+            As scikit-learn has it, smaller is better; as mclust prints it, larger is.
+        """
+        factor = criteria.SIGNS[check_option("sign", sign, criteria.SIGNS)]
         log_likelihood, n_rows = self._sum_density(self._plug_in_log_density, X, sample_weight)
-        return float(criteria.bic(log_likelihood, self.n_parameters_, n_rows))
+        return factor * float(criteria.bic(log_likelihood, self.n_parameters_, n_rows))
 
     @in_float64
     def aic(self, X: Any, sample_weight: Any = None) -> float:
@@ -292,13 +302,14 @@ class MixtureEstimator(Estimator):
         return float(criteria.aic(self._sum_density(self._plug_in_log_density, X, sample_weight)[0], self.n_parameters_))
 
     @in_float64
-    def icl(self, X: Any, sample_weight: Any = None) -> float:
-        """Integrated completed likelihood with hard labels at the point estimates; smaller is better."""
+    def icl(self, X: Any, sample_weight: Any = None, *, sign: str = "sklearn") -> float:
+        """Integrated completed likelihood with hard labels at the point estimates; parameters as for `bic`."""
+        factor = criteria.SIGNS[check_option("sign", sign, criteria.SIGNS)]
         look, sums = rows.look(self.posterior_, self._coordinates, 0), np.zeros(3)
         for x, weight in batches_of(self, X, sample_weight):
             found = look((0, 0), (x, weight))
             sums += found.log_likelihood, found.log_certainty, weight.sum()
-        return criteria.icl(float(criteria.bic(sums[0], self.n_parameters_, sums[2])), sums[1])
+        return factor * criteria.icl(float(criteria.bic(sums[0], self.n_parameters_, sums[2])), sums[1])
 
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:

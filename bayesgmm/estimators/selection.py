@@ -150,7 +150,9 @@ def select(
         Numbers of components; those with fewer than five rows for each component are not tried. By the evidence, a structure is given up
         after three numbers without a new best.
     covariance_type : str or sequence of str
-        Of "full", "tied", "diag", "spherical", "tied_diag", "tied_spherical".
+        Of "full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", and mclust's "EII" to "VVV" ("E", "V" for one column); "mclust"
+        is short for all of these. Those that share some of volume, shape and orientation have no variational fits, so they are compared
+        by criteria of maximum likelihood only: docs/how-to/structures.md.
     criterion : {"evidence", "elbo", "icl_exact", "held_out", "bic", "aic", "aicc", "icl", "icl_soft", "nec", "slope"}, default "evidence"
         What decides. The first four compare variational fits; the table then has the criteria of EM started from them as well. The others
         compare maximum-likelihood fits alone, for every combination. "held_out" fits each model ``n_folds`` times more.
@@ -201,7 +203,7 @@ def select(
     source, bayesian = as_source(X), CRITERIA[criterion].bayesian
     training = _training(X if source is None else source, sample_weight, random_state, verbose)
     numbers, few = read_numbers(n_components, float(training.weight.sum()))
-    names, same = read_structures(covariance_type, training.values.shape[1])
+    names, same = read_structures(covariance_type, training.values.shape[1], bayesian)
     priors, own = read_priors(prior, bayesian)
     probability, seed = read_number_prior(n_components_prior, numbers), check_seed(random_state)
     fold = make_folds(n_folds, training, seed) if criterion == "held_out" else None

@@ -13,14 +13,27 @@ from bayesgmm.analysis.selection import bnb
 from bayesgmm.core.structures import Structure
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bayesian_prior import make_prior
+from bayesgmm.estimators.covariance_types import (
+    COVARIANCE_TYPES,
+    MCLUST,
+    ONE_COLUMN,
+    check_columns_of,
+    check_conjugate,
+    kind_of,
+    restricted,
+    volumes_shared,
+)
 from bayesgmm.estimators.gaussian import GaussianMixture
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training
+from bayesgmm.estimators.training import Training
 from bayesgmm.inference.cells import Frame
 from bayesgmm.inference.priors import flat_components
 from bayesgmm.inference.problem import Problem, prepare
 from bayesgmm.validation import brief, check_number, check_option, check_spread
 
-SIMPLEST_FIRST = ("tied_spherical", "spherical", "tied_diag", "diag", "tied", "full")
+ALL_OF_MCLUST = "mclust"
+"""Short for all of mclust's structures."""
+
+_SIMPLEST_FIRST = [kind_of(word) for word in MCLUST]
 
 ROWS_EACH = 5
 """Rows for each component below which a number of components is not tried."""
@@ -45,19 +58,25 @@ def read_numbers(n_components: int | Iterable[int], n_rows: float) -> tuple[list
     return tried, [f"{more} not tried: fewer than {ROWS_EACH} rows for each."] if left else []
 
 
-def read_structures(covariance_type: str | Sequence[str], n_features: int) -> tuple[list[str], list[str]]:
-    """Structures, the simplest first; in one dimension only those that differ."""
+def read_structures(covariance_type: str | Sequence[str], n_features: int, bayesian: bool) -> tuple[list[str], list[str]]:
+    """Structures, the simplest first, one word for each; in one dimension only those that differ."""
     several = isinstance(covariance_type, Iterable) and not isinstance(covariance_type, (str, bytes))
-    given: list[Any] = list(covariance_type) if several else [covariance_type]
-    for name in given:
-        check_option("covariance_type", name, COVARIANCE_TYPES)
+    given: list[Any] = []
+    for word in covariance_type if several else [covariance_type]:
+        given += (MCLUST if n_features > 1 else ONE_COLUMN) if word == ALL_OF_MCLUST else [word]
     if not given:
         raise ValueError(f"covariance_type must name at least one of {', '.join(map(repr, COVARIANCE_TYPES))}; got none.")
-    if n_features > 1:
-        return sorted(set(given), key=SIMPLEST_FIRST.index), []
-    kept = {COVARIANCE_TYPES[name][1]: name for name in reversed(given)}
-    names = sorted(kept.values(), key=SIMPLEST_FIRST.index)
-    return names, ["With one column, structures differ only in whether the variance is shared."] if len(set(given)) > len(names) else []
+    for name in given:
+        check_option("covariance_type", name, (*COVARIANCE_TYPES, ALL_OF_MCLUST))
+        check_columns_of(name, n_features)
+    if bayesian:
+        check_conjugate(given, "compare it by a criterion of maximum likelihood, such as criterion='bic'")
+    meaning = kind_of if n_features > 1 else volumes_shared
+    kept = {meaning(name): name for name in reversed(given)}
+    names = sorted(kept.values(), key=lambda name: _SIMPLEST_FIRST.index(kind_of(name)))
+    if n_features > 1 or len(names) == len(set(given)):
+        return names, []
+    return names, ["With one column, structures differ only in whether the variance is shared."]
 
 
 def read_number_prior(given, numbers: list[int]) -> dict[int, float]:
@@ -147,5 +166,5 @@ def _with_prior(name: str, frame: Frame, hyperparameters: Mapping[str, Any]) -> 
 
 def likelihood_frame(name: str, frame: Frame) -> Frame:
     """The same rows for maximum likelihood."""
-    structure, tied = COVARIANCE_TYPES[name]
-    return dataclasses.replace(frame, law=flat_components(structure, tied, GaussianMixture().reg_covar))
+    law = flat_components(*COVARIANCE_TYPES[name], GaussianMixture().reg_covar)
+    return dataclasses.replace(frame, law=restricted(name, law, frame.problem.coordinates))

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.analysis.criteria import n_parameters
 from bayesgmm.analysis.held_out import held_out_densities
 from bayesgmm.analysis.selection import Table, bayesian_columns, likelihood_columns, likelihood_fits, make_table, ordered
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.structures import Structure
 from bayesgmm.core.weights import FlatWeights
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
+from bayesgmm.estimators.covariance_types import count_parameters
 from bayesgmm.estimators.data import InMemory
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.mixture import MixtureEstimator, store
 from bayesgmm.estimators.selection_options import likelihood_frame, make_frames, make_problems
-from bayesgmm.estimators.training import COVARIANCE_TYPES, Training, settings_of
+from bayesgmm.estimators.training import Training, settings_of
 from bayesgmm.frames import column_label
 from bayesgmm.inference.cells import Frame, Runs
 from bayesgmm.inference.problem import Problem
@@ -63,8 +63,7 @@ class Search:
         return self.given is not None
 
     def _parameters(self, name: str, k: int) -> int:
-        structure, tied = COVARIANCE_TYPES[name]
-        return n_parameters(structure, tied, k, self.training.values.shape[1])
+        return count_parameters(name, k, self.training.values.shape[1])
 
     def _bic_charge(self, name: str, k: int) -> float:
         """Nats by which BIC lowers a log-likelihood: what the search by maximum likelihood aims at."""

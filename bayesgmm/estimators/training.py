@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.structures import STRUCTURES, Structure
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_covariance_type, kind_of, word_for
 from bayesgmm.frames import Rows, column_label
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
@@ -35,17 +35,6 @@ from bayesgmm.validation import (
     check_start,
     check_weights,
 )
-
-COVARIANCE_TYPES: dict[str, tuple[Structure, bool]] = {
-    "full": (STRUCTURES["full"], False),
-    "tied": (STRUCTURES["full"], True),
-    "diag": (STRUCTURES["diag"], False),
-    "spherical": (STRUCTURES["spherical"], False),
-    "tied_diag": (STRUCTURES["diag"], True),
-    "tied_spherical": (STRUCTURES["spherical"], True),
-}
-"""Registry of scikit-learn's words (and two more) for structures and whether they are shared."""
-
 
 MISSING = ("error", "at_random")
 """What may be done about numbers that are not there."""
@@ -192,7 +181,7 @@ def read_rows_of_fit(estimator, X: Any, sample_weight: Any, part: bool = False) 
 
 def check_common(estimator) -> None:
     """Parameters that all mixtures share."""
-    check_option("covariance_type", estimator.covariance_type, COVARIANCE_TYPES)
+    check_covariance_type(estimator.covariance_type, estimator._bayesian)
     check_option("missing", estimator.missing, MISSING)
     check_number("tol", estimator.tol, 0)
     check_number("reg_covar", estimator.reg_covar, 0, high=MOST if estimator._bayesian else 1)
@@ -273,9 +262,9 @@ def previous(estimator, problem: Problem) -> tuple[Mixture, Mixture] | None:
     told = "warm_start goes on from the last fit, which had"
     if last.components.n_features != problem.n_features:
         raise ValueError(f"{told} {last.components.n_features} columns, not {problem.n_features}; set warm_start=False.")
-    if (last.structure, last.tied) != COVARIANCE_TYPES[estimator.covariance_type]:
-        words = [word for word, kind in COVARIANCE_TYPES.items() if kind == (last.structure, last.tied)]
-        raise ValueError(f"{told} covariance_type={words[0]!r}, not {estimator.covariance_type!r}; set warm_start=False.")
+    kind = last.structure, last.tied, getattr(estimator.prior_.components, "sharing", None)
+    if kind != kind_of(estimator.covariance_type):
+        raise ValueError(f"{told} covariance_type={word_for(kind)!r}, not {estimator.covariance_type!r}; set warm_start=False.")
     if estimator._bayesian and last.n_components > estimator.n_components:
         raise ValueError(f"{told} {last.n_components} components, more than n_components = {estimator.n_components}; set warm_start=False.")
     law = isinstance(last.weights, StickBreaking), getattr(last.weights, "learn", False)

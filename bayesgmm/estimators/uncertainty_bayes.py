@@ -17,8 +17,9 @@ from bayesgmm.analysis.response import SLOW
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64, to_numpy
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 from bayesgmm.estimators.evidence import MOST_DRAWS, rows_of_fit
-from bayesgmm.estimators.training import COVARIANCE_TYPES, read_known
+from bayesgmm.estimators.training import read_known
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.arrange import Arranged, Known, for_passes
 from bayesgmm.inference.cells import responsibilities

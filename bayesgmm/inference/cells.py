@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.points import FlatGaussian
+from bayesgmm.core.points import is_flat
 from bayesgmm.core.statistics import Stats, product_form
 from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.inference import kernel
@@ -74,7 +74,7 @@ class Frame:
     ----------
     problem : Problem
     tied : bool
-    law : NormalWishart, FlatGaussian or None
+    law : NormalWishart, FlatGaussian, SharedGaussian or None
         Law of the components in inner coordinates; None is the hierarchical prior, chosen by the data.
     concentration : float
         Dirichlet concentration of the weights.
@@ -134,16 +134,16 @@ jax.tree_util.register_dataclass(Runs, data_fields=[f.name for f in dataclasses.
 
 
 def _weights(law, alive) -> Any:
-    return FlatWeights(len(alive)) if isinstance(law, FlatGaussian) else Dirichlet(alive)
+    return FlatWeights(len(alive)) if is_flat(law) else Dirichlet(alive)
 
 
 def usable(law, posterior: Mixture, stats: Stats):
     """Whether no component has collapsed; those without any row are padding."""
-    if not isinstance(law, FlatGaussian):
+    if not is_flat(law):
         return jnp.ones((), bool)
     structure, d = posterior.structure, posterior.components.n_features
     thick = structure.smallest(posterior.components.covariance) > THIN
-    several = stats.counts > (FEW if posterior.tied else jnp.maximum(FEW, structure.blocks(d).size + 1))
+    several = stats.counts > max(FEW, law.fewest(d))
     return ((thick & several) | (stats.counts == 0)).all()
 
 

@@ -188,7 +188,12 @@ def judged(prior, state: State, stats: Stats, limits: Limits, depth: int, dtype)
         taken = _choose(state.plain | (gain >= jnp.where(jnp.isfinite(limits.settle), -nothing, 0)), taken, refused)
     proposal, plain = propose(taken.memory, taken.stats) if depth else (taken.stats, state.plain)
     history = state.history.at[step].set(taken.bound)
-    return taken._replace(step=step, history=history, trial=prior.posterior(proposal), proposal=proposal, plain=plain)
+    return taken._replace(step=step, history=history, trial=update(prior, proposal, taken.posterior), proposal=proposal, plain=plain)
+
+
+def update(prior, stats: Stats, last):
+    """Posterior of statistics; where that is a search it goes on from the last one, so that the bound cannot fall."""
+    return prior.posterior(stats, last) if getattr(prior, "searches", False) else prior.posterior(stats)
 
 
 def finish(state: State) -> Result:
