@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bayesgmm import storage
+from bayesgmm.analysis.density import Density
+from bayesgmm.analysis.tails import TailProbability
 from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bootstrap import BootstrapLRT, bootstrap_lrt
@@ -13,6 +15,7 @@ from bayesgmm.estimators.diagnosis import Diagnosis
 from bayesgmm.estimators.evidence import OptimaEvidence, evidence_over_optima, importance_evidence
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
+from bayesgmm.estimators.projecting import Projection
 from bayesgmm.estimators.selection import Selection, select
 from bayesgmm.estimators.sensitivity import Sensitivity
 from bayesgmm.estimators.uncertainty import Intervals, Uncertainty
@@ -38,6 +41,7 @@ __all__ = [
     "BayesianGaussianMixture",
     "BootstrapLRT",
     "Combination",
+    "Density",
     "Diagnosis",
     "FitError",
     "FitWarning",
@@ -46,8 +50,10 @@ __all__ = [
     "KMeans",
     "NotFittedError",
     "OptimaEvidence",
+    "Projection",
     "Selection",
     "Sensitivity",
+    "TailProbability",
     "Uncertainty",
     "bootstrap_lrt",
     "combine",
