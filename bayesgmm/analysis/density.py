@@ -115,6 +115,8 @@ class Density:
 
     def sample(self, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draw rows (..., n_samples, D); the same seed gives the same rows."""
+        if not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+            raise ValueError(f"n_samples must be a whole number of at least 1; got {n_samples!r}.")
         rng = np.random.default_rng(random_state)
         lead, d = self.weights.shape[:-1], self.n_features
         reached = np.cumsum(self.weights, -1)[..., None, :]

@@ -1,8 +1,9 @@
 r"""Directions in which the components of a mixture differ most: by their means, and by their covariances.
 
 With weights :math:`\pi_k`, means :math:`\mu_k`, covariances :math:`\Sigma_k` and their averages :math:`\bar\mu = \sum \pi_k \mu_k` and
-:math:`\bar\Sigma = \sum \pi_k \Sigma_k`, the covariance between means :math:`B = \sum \pi_k (\mu_k - \bar\mu)(\mu_k - \bar\mu)^T` and that of
-the mixture :math:`\Sigma = \bar\Sigma + B`, the directions are the generalised eigenvectors :math:`M v = l \Sigma v` of
+:math:`\bar\Sigma = \sum \pi_k \Sigma_k`, the covariance between means
+:math:`B = \sum \pi_k (\mu_k - \bar\mu)(\mu_k - \bar\mu)^T` and that of the mixture :math:`\Sigma = \bar\Sigma + B`, the directions are the
+generalised eigenvectors :math:`M v = l \Sigma v` of
 
 .. math:: M = 2 \lambda B \Sigma^{-1} B + 2 (1 - \lambda) \sum_k \pi_k (\Sigma_k - \bar\Sigma) \Sigma^{-1} (\Sigma_k - \bar\Sigma)
 
