@@ -72,10 +72,15 @@ def _only(joint: Density, k: int) -> Density:
     return dataclasses.replace(joint, weights=np.ones(1), **parts)
 
 
-def log_probabilities(log_densities: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """Log probability (N, C) of each class by Bayes' rule, from log densities (N, C) and prior probabilities (C,)."""
+def log_joint(log_densities: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Log density (N, C) of rows and classes together, from log densities (N, C) and prior probabilities (C,), some of which may be 0."""
     with np.errstate(divide="ignore"):
-        scores = log_densities + np.log(priors)
+        return log_densities + np.log(priors)
+
+
+def log_probabilities(log_densities: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Log probability (N, C) of each class by Bayes' rule."""
+    scores = log_joint(log_densities, priors)
     return scores - log_sum(scores)[:, None]
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from bayesgmm import storage
 from bayesgmm.analysis import criteria
-from bayesgmm.analysis.classification import brier, gaussians, log_probabilities, stratified
-from bayesgmm.analysis.density import Density, predictive
+from bayesgmm.analysis.classification import brier, gaussians, log_joint, log_probabilities, stratified
+from bayesgmm.analysis.density import Density, log_sum, predictive
 from bayesgmm.analysis.selection import CRITERIA
 from bayesgmm.estimators.base import Estimator, FitWarning, in_float64
 from bayesgmm.estimators.selection import select
@@ -92,7 +92,7 @@ class DiscriminantAnalysis(Estimator):
     n_components_ : ndarray of int, shape (C,)
     covariance_types_ : tuple of str, length C
     log_likelihood_ : float
-        Of the rows given their classes, at the estimates, in nats; the probabilities of the classes are not part of it.
+        Of the rows, their classes not told: the sum of ``log sum_c priors_c density_c(x)``, in nats (as mclust has it).
     n_parameters_ : int
     bic_ : float
         As everywhere here, smaller is better.
@@ -117,6 +117,7 @@ class DiscriminantAnalysis(Estimator):
 
     classes_: np.ndarray
     priors_: np.ndarray
+    n_parameters_: int
     densities_: tuple[Density, ...]
     n_components_: np.ndarray
     covariance_types_: tuple[str, ...]
@@ -175,7 +176,8 @@ class DiscriminantAnalysis(Estimator):
         fitted = self._fitted(data, choices)
         vars(self).pop("feature_names_in_", None)
         vars(self).update(fitted, classes_=classes, priors_=priors, n_features_in_=rows.values.shape[1])
-        self.bic_ = float(criteria.bic(fitted["log_likelihood_"], fitted["n_parameters_"], weight.sum()))
+        self.log_likelihood_ = float(weight @ log_sum(log_joint(self.log_densities(rows.values), priors)))
+        self.bic_ = float(criteria.bic(self.log_likelihood_, self.n_parameters_, weight.sum()))
         if rows.names is not None:
             self.feature_names_in_ = np.array(rows.names, dtype=object)
         return self
@@ -284,7 +286,6 @@ class DiscriminantAnalysis(Estimator):
             "densities_": tuple(predictive(model.posterior_, model.prior_, data.names) for model in best),
             "n_components_": np.array([model.n_components_ for model in best]),
             "covariance_types_": tuple(model.covariance_type for model in best),  # type: ignore[attr-defined]
-            "log_likelihood_": float(sum(model.log_likelihood_ for model in best)),
             "n_parameters_": int(sum(model.n_parameters_ for model in best)),
         }
 
@@ -303,7 +304,6 @@ class DiscriminantAnalysis(Estimator):
             "densities_": found.densities,
             "n_components_": np.ones(c, int),
             "covariance_types_": (name,) * c,
-            "log_likelihood_": found.log_likelihood,
             "n_parameters_": found.n_parameters,
         }
 
