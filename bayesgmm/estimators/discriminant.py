@@ -167,7 +167,9 @@ class DiscriminantAnalysis(Estimator):
         weight = check_weights(sample_weight, len(label))
         counts = np.bincount(label, weight, len(classes))
         if not counts.all():
-            raise ValueError(f"Class {classes[counts.argmin()]!r} has no rows of positive weight; leave its rows out, or weigh them.")
+            raise ValueError(
+                f"The class {classes.tolist()[counts.argmin()]!r} has no rows of positive weight; leave its rows out, or weigh them."
+            )
         priors = self._priors(counts)
         names = rows.names or tuple(f"x{j}" for j in range(rows.values.shape[1]))
         check_spread(rows.values, weight, rows.names)
@@ -281,7 +283,7 @@ class DiscriminantAnalysis(Estimator):
                 options = {"criterion": self.criterion, "sample_weight": data.weight[mine], "random_state": self.random_state}
                 best.append(select(data.values[mine], numbers, types, verbose=False, **options).best)
             except ValueError as error:
-                raise ValueError(f"Class {data.classes[c]!r} could not be fitted: {error}") from None
+                raise ValueError(f"Class {data.classes.tolist()[c]!r} could not be fitted: {error}") from None
         return {
             "densities_": tuple(predictive(model.posterior_, model.prior_, data.names) for model in best),
             "n_components_": np.array([model.n_components_ for model in best]),
@@ -336,7 +338,7 @@ def read_classes(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     except TypeError:
         raise ValueError("y mixes text and numbers; give every class the same type.") from None
     if len(classes) < 2:
-        raise ValueError(f"y must hold at least two classes; it has one class only, {brief(classes[0])}.")
+        raise ValueError(f"y must hold at least two classes; it has one class only, {brief(classes.tolist()[0])}.")
     return classes, label
 
 
