@@ -90,7 +90,7 @@ def test_the_plot():
     ax = plot_projection(model.projection(IRIS))
     words = [text.get_text() for text in ax.get_legend().get_texts()]
     assert len(ax.patches) == 3 and [w.split(":")[0] for w in words] == ["component 1", "component 2", "component 3"]
-    assert ax.get_xlabel().startswith("direction 1, ") and "petal" in ax.get_xlabel()
+    assert ax.get_xlabel().startswith("direction 1 (") and "petal" in ax.get_xlabel()
     tied = bg.GaussianMixture(2, covariance_type="tied", n_init=2, random_state=0).fit(IRIS)
     line = tied.projection(IRIS).plot()
     assert line.get_ylabel() == "density" and len(line.lines) == 2

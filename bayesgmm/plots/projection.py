@@ -38,7 +38,7 @@ def _label(projection: Any, r: int) -> str:
     related = projection.correlations[:, r]
     most = np.argsort(-np.abs(related), kind="stable")[:2]
     named = ", ".join(f"{projection.feature_names[j]} {related[j]:+.2f}".replace("-", "\N{MINUS SIGN}") for j in most)
-    return f"direction {r + 1}, {projection.share[r]:.0%} (correlation: {named})"
+    return f"direction {r + 1} ({projection.share[r]:.0%}): correlation with\n{named}"
 
 
 def _plane(projection: Any, ax) -> None:
@@ -60,7 +60,7 @@ def _plane(projection: Any, ax) -> None:
 def _line(projection: Any, ax) -> None:
     rows = projection.rows[:, 0]
     grid = np.linspace(rows.min(), rows.max(), 400)
-    ax.hist(rows, bins="fd", density=True, color="#d9d9d9", label="rows")
+    ax.hist(rows, bins=int(np.clip(1.2 * np.sqrt(len(rows)), 10, 50)), density=True, color="#d9d9d9", label="rows")
     for k, (weight, mean, variance) in enumerate(
         zip(projection.weights, projection.means[:, 0], projection.covariances[:, 0, 0], strict=True)
     ):
