@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis import density
 from bayesgmm.analysis.collapsed import Collapse
 from bayesgmm.core import components, coordinates, mixture, points, shared, sharing, statistics, structures, weights
 from bayesgmm.inference import accelerate, loop
 
-MODELS = ("BayesianGaussianMixture", "GaussianMixture", "KMeans")
+MODELS = ("BayesianGaussianMixture", "DiscriminantAnalysis", "GaussianMixture", "KMeans")
 FORMAT = "bayesgmm-model"
 CHECKPOINT = "bayesgmm-checkpoint"
 VERSIONS = {FORMAT: 1, CHECKPOINT: 1}
@@ -40,6 +41,7 @@ KNOWN = {
         accelerate.Memory,
         components.NormalWishart,
         coordinates.Coordinates,
+        density.Density,
         mixture.MAP,
         mixture.Mixture,
         points.FlatGaussian,

@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from bayesgmm import storage
+from bayesgmm.analysis.density import Density
+from bayesgmm.analysis.tails import TailProbability
 from bayesgmm.estimators.base import FitError, FitWarning, NotFittedError
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bootstrap import BootstrapLRT, bootstrap_lrt
 from bayesgmm.estimators.combining import Combination, combine
 from bayesgmm.estimators.diagnosis import Diagnosis
+from bayesgmm.estimators.discriminant import Classification, DiscriminantAnalysis
 from bayesgmm.estimators.evidence import OptimaEvidence, evidence_over_optima, importance_evidence
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.kmeans import KMeans
+from bayesgmm.estimators.projecting import Projection
 from bayesgmm.estimators.selection import Selection, select
 from bayesgmm.estimators.sensitivity import Sensitivity
 from bayesgmm.estimators.uncertainty import Intervals, Uncertainty
 
-ESTIMATORS = {cls.__name__: cls for cls in (BayesianGaussianMixture, GaussianMixture, KMeans)}
+ESTIMATORS = {cls.__name__: cls for cls in (BayesianGaussianMixture, DiscriminantAnalysis, GaussianMixture, KMeans)}
 
 
 def load(path: Any):
@@ -37,8 +41,11 @@ def load(path: Any):
 __all__ = [
     "BayesianGaussianMixture",
     "BootstrapLRT",
+    "Classification",
     "Combination",
+    "Density",
     "Diagnosis",
+    "DiscriminantAnalysis",
     "FitError",
     "FitWarning",
     "GaussianMixture",
@@ -46,8 +53,10 @@ __all__ = [
     "KMeans",
     "NotFittedError",
     "OptimaEvidence",
+    "Projection",
     "Selection",
     "Sensitivity",
+    "TailProbability",
     "Uncertainty",
     "bootstrap_lrt",
     "combine",

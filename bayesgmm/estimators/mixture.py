@@ -15,12 +15,13 @@ from bayesgmm.analysis.facts import Facts, gather
 from bayesgmm.analysis.parameters import Published, draw_rows, published
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.estimators.base import Estimator, FitError, FitWarning, in_float64, to_numpy
+from bayesgmm.estimators.base import FitError, FitWarning, in_float64, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_columns_of, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory, as_source, batches_of, followed, further_rows, over_batches, read_data
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
 from bayesgmm.estimators.training import Training, check_common, read_known
+from bayesgmm.estimators.using import Usable
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.problem import Problem
@@ -107,7 +108,7 @@ def _put(estimator, name: str, value: Any) -> None:
         vars(estimator).pop(name, None)
 
 
-class MixtureEstimator(Estimator):
+class MixtureEstimator(Usable):
     """Shared methods of fitted mixtures."""
 
     _kind = "density_estimator"

@@ -6,6 +6,7 @@ from bayesgmm.plots.bootstrap import plot_bootstrap_lrt
 from bayesgmm.plots.combination import plot_combination
 from bayesgmm.plots.components import plot_components
 from bayesgmm.plots.diagnosis import plot_predictive_check
+from bayesgmm.plots.projection import plot_projection
 from bayesgmm.plots.selection import plot_selection
 from bayesgmm.plots.uncertainty import plot_credible_ball, plot_intervals, plot_memberships, plot_similarity
 
@@ -17,6 +18,7 @@ __all__ = [
     "plot_intervals",
     "plot_memberships",
     "plot_predictive_check",
+    "plot_projection",
     "plot_selection",
     "plot_similarity",
 ]
