@@ -17,7 +17,8 @@ from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.covariance_types import count_parameters
 from bayesgmm.estimators.data import InMemory
 from bayesgmm.estimators.gaussian import GaussianMixture
-from bayesgmm.estimators.mixture import MixtureEstimator, store
+from bayesgmm.estimators.mixture import MixtureEstimator
+from bayesgmm.estimators.results import store
 from bayesgmm.estimators.selection_options import likelihood_frame, make_frames, make_problems
 from bayesgmm.estimators.training import Training, settings_of
 from bayesgmm.frames import column_label

@@ -1,0 +1,95 @@
+"""Results of a fit, in the user's units and as numpy arrays, written onto its estimator."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.analysis import criteria, rows
+from bayesgmm.analysis.evidence import multiplicity
+from bayesgmm.analysis.parameters import Published, published
+from bayesgmm.estimators.base import FitError, FitWarning, to_numpy
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters
+from bayesgmm.estimators.data import FromSource, InMemory
+from bayesgmm.inference.loop import MESSAGES, Outcome
+from bayesgmm.inference.restarts import Fit
+
+CERTAIN = 0.99
+"""Rows above this probability are not in doubt."""
+
+N_DOUBTFUL = 10
+"""Rows kept as the least certain ones."""
+
+
+def store(estimator: Any, fit: Fit, data: InMemory | FromSource) -> None:
+    """Write the results of a fit, in the user's units and as numpy arrays, onto the estimator."""
+    _judge(estimator, fit)
+    coordinates = data.problem.coordinates
+    found = to_numpy(published(coordinates, fit.prior, fit.result.posterior))
+    look = rows.look(found.posterior, to_numpy(coordinates), N_DOUBTFUL, data.keep_labels, data.before)
+    seen = data.seen(look)  # what may fail comes first: an estimator is changed wholly or not at all
+    estimator._coordinates = to_numpy(coordinates)
+    estimator.posterior_, estimator.prior_ = found.posterior, found.prior
+    _store_parameters(estimator, found)
+    estimator.lower_bound_ = float(fit.result.stats.log_norm) - data.log_jacobian - float(found.penalty)
+    estimator.lower_bounds_ = (fit.history + (estimator.lower_bound_ - fit.bound)).tolist()
+    estimator.n_iter_ = fit.n_steps
+    estimator.converged_ = fit.outcome == Outcome.CONVERGED
+    estimator.n_starts_, estimator.restart_agreement_ = len(fit.start_bounds), fit.agreement
+    estimator._stats, estimator.n_rows_seen_ = to_numpy(fit.result.stats), data.earlier + data.n_rows
+    estimator._counts = estimator._stats.counts
+    estimator._multiplicity = multiplicity(fit.prior.weights, fit.result.stats.counts) if estimator._bayesian else None
+    _store_data_facts(estimator, data, seen)
+
+
+def _judge(estimator, fit: Fit) -> None:
+    """Turn an outcome into an error or a warning."""
+    if fit.outcome == Outcome.NONFINITE:
+        raise FitError(f"The fit failed: {MESSAGES[fit.outcome]}.")
+    if fit.outcome != Outcome.CONVERGED and estimator.max_iter > 0:
+        warnings.warn(f"The fit did not converge: {MESSAGES[fit.outcome]}.", FitWarning, stacklevel=5)
+
+
+def _store_parameters(estimator, found: Published) -> None:
+    """Point estimates in scikit-learn's shapes."""
+    index = 0 if COVARIANCE_TYPES[estimator.covariance_type][1] else slice(None)
+    estimator.weights_ = found.point.weights.weights
+    estimator.means_ = found.point.components.mean
+    estimator.covariances_ = found.point.components.covariance[index]
+    estimator.precisions_ = found.precision[index]
+    estimator.precisions_cholesky_ = found.precision_factor[index]
+    estimator.n_components_ = len(estimator.weights_)
+
+
+def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) -> None:
+    """Everything that needs the rows, so that they need not be kept."""
+    d = data.problem.n_features
+    estimator.n_features_in_ = d
+    _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
+    _put(estimator, "_places", data.places if data.n_named else None)
+    estimator.n_parameters_ = count_parameters(estimator.covariance_type, estimator.n_components_, d)
+    _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
+    estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
+    estimator._n_rows, estimator._n_samples = data.total, data.n_rows
+    estimator._doubtful = [
+        (int(i), int(first), float(p), int(second), float(q))
+        for i, first, second, p, q in zip(found.least, *found.table, strict=True)
+        if p < CERTAIN
+    ]
+    bic = criteria.bic(estimator.log_likelihood_, estimator.n_parameters_, estimator._n_rows)
+    estimator._criteria = {
+        "bic": float(bic),
+        "aic": float(criteria.aic(estimator.log_likelihood_, estimator.n_parameters_)),
+        "icl": float(criteria.icl(bic, found.log_certainty)),
+    }
+    estimator._dependent = data.problem.dependent
+
+
+def _put(estimator, name: str, value: Any) -> None:
+    """An attribute that some fits have: set, or that of an earlier fit removed where ``value`` is None."""
+    if value is not None:
+        setattr(estimator, name, value)
+    else:
+        vars(estimator).pop(name, None)
