@@ -146,12 +146,18 @@ def read_rows(estimator, X: Any) -> np.ndarray:
 
 def read_known(estimator, X: Any, sample_weight: Any = None) -> tuple[Any, np.ndarray]:
     """Check rows given to a fitted mixture, an array or what is known of rows, and weights (N,)."""
-    values, known = _checked(estimator, X, estimator.missing)
+    values, known = known_rows(estimator, X, estimator.missing)
     weight = check_weights(sample_weight, len(values))
     if known is None:
         return values, weight
     weight = without_empty(values, weight)
-    return known._replace(weight=weight).placed(getattr(estimator, "_places", None)), weight
+    return known._replace(weight=weight), weight
+
+
+def known_rows(estimator, X: Any, missing: str = "at_random") -> tuple[np.ndarray, Known | None]:
+    """Check rows given to a fitted mixture, and what is known of them, components numbered as the fit has them."""
+    values, known = _checked(estimator, X, missing)
+    return values, None if known is None else known.placed(getattr(estimator, "_places", None))
 
 
 def _checked(estimator, X: Any, missing: str) -> tuple[np.ndarray, Known | None]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from bayesgmm.analysis.density import Density, conditional, predictive
 from bayesgmm.analysis.facts import column_names
+from bayesgmm.analysis.imputation import drawn_rows, expected_rows
 from bayesgmm.analysis.tails import TailProbability, tail_probability
 from bayesgmm.estimators.base import Estimator, in_float64
 from bayesgmm.estimators.projecting import Projection, project
-from bayesgmm.estimators.training import read_rows
+from bayesgmm.estimators.training import known_rows, read_rows
 from bayesgmm.validation import check_column, check_number, check_rows, check_seed
 
 FEWEST, MOST = 1000, 10_000_000
@@ -27,6 +28,7 @@ class Usable(Estimator):
     posterior_: Any
     prior_: Any
     n_features_in_: int
+    _coordinates: Any
 
     @in_float64
     def condition(self, columns: Columns, values: Any) -> Density:
@@ -72,6 +74,48 @@ class Usable(Estimator):
         if len(given) == len(names):
             raise ValueError(f"columns are all {len(names)} of them ({', '.join(names)}); leave out those to be predicted.")
         return conditional(self._density(), given, _values(values, [names[j] for j in given]))
+
+    @in_float64
+    def impute(self, X: Any, n_draws: int | None = None, random_state: Any = 0) -> np.ndarray:
+        """Fill in missing numbers, by what is expected of them or by draws.
+
+        Numbers measured with errors (`bayesgmm.Observations`) are replaced by what is expected of their true values.
+
+        Parameters
+        ----------
+        X : array, data frame or Observations, shape (N, D)
+            NaN where a number is missing.
+        n_draws : int, optional
+            So many draws of the rows, to be analysed one by one (multiple imputation); of a Bayesian fit each with parameters of its own.
+            None answers what is expected, which varies less than rows do.
+        random_state : int, numpy generator or None, default 0
+
+        Returns
+        -------
+        ndarray, shape (N, D) or (n_draws, N, D)
+            In units of the data.
+
+        References
+        ----------
+        Ghahramani & Jordan (1994), Supervised learning from incomplete data via an EM approach, NIPS 6; Rubin (1987), Multiple Imputation
+        for Nonresponse in Surveys.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> import numpy as np
+        >>> data = bg.load_dataset("faithful")
+        >>> model = bg.GaussianMixture(n_components=2, random_state=0).fit(data)
+        >>> model.impute([[2.0, np.nan], [4.5, np.nan]]).round(1).tolist()
+        [[2.0, 54.2], [4.5, 81.1]]
+        """
+        values, known = known_rows(self, X)
+        if known is None:
+            return values if n_draws is None else np.broadcast_to(values, (n_draws, *values.shape)).copy()
+        if n_draws is None:
+            return expected_rows(self.posterior_, self._coordinates, known)
+        check_number("n_draws", n_draws, 1, high=MOST, integer=True)
+        return drawn_rows(self.posterior_, self._coordinates, known, int(n_draws), check_seed(random_state))
 
     @in_float64
     def marginal(self, columns: Columns | None = None) -> Density:
