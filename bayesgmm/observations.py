@@ -10,8 +10,8 @@ from bayesgmm.frames import to_rows
 from bayesgmm.inference.arrange import Known
 from bayesgmm.validation import brief
 
-UNKNOWN = (None, "", "nan", "None", "<NA>", "NaT")
-"""What stands for no label, besides NaN and numbers below 0."""
+UNKNOWN = ("", "nan", "None", "<NA>", "NaT", "-1")
+"""Words that stand for no label; so do None, NaN and numbers below 0."""
 
 
 class Observations:
@@ -48,11 +48,13 @@ class Observations:
     --------
     >>> import bayesgmm as bg
     >>> x, names, labels = bg.load_dataset("iris")
-    >>> known = labels.copy()
-    >>> known[::2] = -1
-    >>> model = bg.GaussianMixture(n_components=3, random_state=0).fit(bg.Observations(x, labels=known))
-    >>> bool((model.labels_[1::2] == labels[1::2]).all())
-    True
+    >>> known = [label if i % 2 else None for i, label in enumerate(labels)]
+    >>> rows = bg.Observations(x, labels=known)
+    >>> rows.label_names
+    ('setosa', 'versicolor', 'virginica')
+    >>> model = bg.GaussianMixture(n_components=3, random_state=0).fit(rows)
+    >>> [rows.label_names[k] for k in model.labels_[[1, 51, 149]]]
+    ['setosa', 'versicolor', 'virginica']
     """
 
     def __init__(self, X: Any, *, error_covariance: Any = None, labels: Any = None, allowed: Any = None, groups: Any = None):
@@ -122,7 +124,7 @@ def _coded(name: str, value: Any, n: int) -> tuple[np.ndarray, tuple]:
             raise ValueError(f"{name} must be whole numbers or words; got {brief(given[numbers != np.round(numbers)][0])}.")
         return np.where(numbers < 0, -1, numbers).astype(int), ()
     words = np.array([str(word) for word in given])
-    nothing = np.isin(words, [str(word) for word in UNKNOWN])
+    nothing = np.isin(words, UNKNOWN)
     kinds, codes = np.unique(words[~nothing], return_inverse=True)
     found = np.full(n, -1)
     found[~nothing] = codes

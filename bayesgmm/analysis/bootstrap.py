@@ -141,7 +141,7 @@ def _fit_both(common: Callable, null: Mixture, k, n_near, unit, n_init: int, x, 
     start = Runs(null, null, stats, jnp.zeros(()), jnp.zeros(()), knobs, jnp.ones((), bool))
     smaller = long_runs(*shared, jax.tree.map(lambda a: a[None], start), alive[:1], 0.0, LONG)
     resp = responsibilities(jax.tree.map(lambda a: a[0], smaller.posterior), x)
-    short = short_runs(*shared, _starts(key, resp, x, unit, weight, k, n_near, n_init), alive[0], knobs, SHORT)
+    short = short_runs(*shared, (x, weight), _starts(key, resp, x, unit, weight, k, n_near, n_init), alive[0], knobs, SHORT)
     _, best = jax.lax.top_k(_bounds(short), FINALISTS)
     larger = long_runs(*shared, jax.tree.map(lambda a: a[best], short), alive, 0.0, LONG)
     top = _bounds(larger).argmax()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis.collapsed import collapsed
-from bayesgmm.analysis.criteria import n_parameters
 from bayesgmm.analysis.density import Density, log_sum, predictive
+from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.structures import Structure
 from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import from_labels
-from bayesgmm.inference.priors import flat_components
 from bayesgmm.inference.problem import padded, prepare
 
 FLOOR = 1e-6
@@ -44,20 +44,42 @@ class Gaussians(NamedTuple):
     collapsed: bool
 
 
-def gaussians(x: np.ndarray, weight: np.ndarray, label: np.ndarray, structure: Structure, tied: bool, names: tuple[str, ...]) -> Gaussians:
-    """The most likely Gaussians of labelled rows (N, D), labels (N,) in 0..C-1; ``tied`` ones share their covariance.
+class Model(NamedTuple):
+    """Gaussians that share something or nothing.
+
+    Attributes
+    ----------
+    structure : Structure
+    tied : bool
+    law : callable
+        Answers the law of their parameters, without a prior, in given coordinates.
+    n_parameters : int
+        Of means and covariances.
+    needed : int
+        Rows that each needs.
+    """
+
+    structure: Structure
+    tied: bool
+    law: Callable[[Coordinates], Any]
+    n_parameters: int
+    needed: int
+
+
+def gaussians(x: np.ndarray, weight: np.ndarray, label: np.ndarray, model: Model, names: tuple[str, ...]) -> Gaussians:
+    """The most likely Gaussians of labelled rows (N, D), labels (N,) in 0..C-1.
 
     Linear discriminant analysis is full and tied, quadratic full and not tied (Bensmail & Celeux 1996, JASA 91).
     """
-    problem, c = prepare(x, weight, structure), int(label.max()) + 1
-    law = flat_components(structure, tied, FLOOR)
-    stats = _labelled(structure, tied, problem.x, jnp.asarray(padded(label)[0]), c, problem.weight)
+    problem, c = prepare(x, weight, model.structure), int(label.max()) + 1
+    law = model.law(problem.coordinates)
+    stats = _labelled(model.structure, model.tied, problem.x, jnp.asarray(padded(label)[0]), c, problem.weight)
     inner = Mixture(PointWeights(jnp.full(c, 1.0) / c), law.posterior(stats))
     joint = predictive(problem.coordinates.mixture_outward(inner), None, names)
     densities = tuple(_only(joint, k) for k in range(c))
     parts = joint.log_parts(x)[np.arange(len(x)), label]
-    free = n_parameters(structure, tied, c, x.shape[1]) - (c - 1)
-    return Gaussians(densities, float(weight @ parts), free, bool(collapsed(inner, stats, FLOOR).any()))
+    thin = bool(collapsed(inner, stats, FLOOR, model.needed).any())
+    return Gaussians(densities, float(weight @ parts), model.n_parameters, thin)
 
 
 @jit(static_argnames=("structure", "tied", "n_classes"), brief=True)

@@ -261,7 +261,7 @@ def predictive(posterior: Mixture, prior: Any, names: Sequence[str]) -> Density:
         k = len(weights)
         scales = np.broadcast_to(dense(components.covariance), (k, d, d))
         return _density(weights / weights.sum(), np.asarray(components.mean), scales, np.full(k, np.inf), independent, names)
-    parts = [_student(components, dense)]
+    parts: list[tuple[np.ndarray, ...]] = [_student(components, dense)]
     rest = float(posterior.weights.unseen())
     if rest > 0:  # what sticks leave to components never seen, as in Mixture.predictive_log_prob
         unseen = prior.components

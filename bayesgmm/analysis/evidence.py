@@ -82,26 +82,27 @@ def bound_of(prior: Mixture, posterior: Mixture, x, weight):
     return lower_bound(prior, posterior, collect(posterior, x, weight))
 
 
-def evidence(prior: Mixture, posterior: Mixture, elbo: float, counts, x, weight) -> Evidence:
+def evidence(prior: Mixture, posterior: Mixture, elbo: float, counts, x, weight, n_named: int = 0) -> Evidence:
     """Bound, multiplicity and response together; ``prior`` and ``posterior`` in the coordinates of the rows, ``elbo`` in any."""
-    copies = multiplicity(prior.weights, counts)
+    copies = multiplicity(prior.weights, counts, n_named)
     occupied = np.flatnonzero(np.asarray(counts) > OCCUPIED)
     overlap, contraction = response(posterior.take(occupied), jax.device_put(x), jnp.asarray(weight), TRUSTED)
     return Evidence(elbo, copies, overlap, elbo + copies + overlap, contraction)
 
 
-def multiplicity(prior, counts) -> float:
+def multiplicity(prior, counts, n_named: int = 0) -> float:
     r"""Nats that equivalent labellings add to the bound of one of them.
 
     Exchangeable Dirichlet weights: :math:`\ln K! / (K - K_+)!` with :math:`K_+` occupied components (Bishop 2006, sec. 10.2.4). Sticks: the
     difference between the exchangeable partition probability of the counts, summed over all stick orders, and the one stick
-    order of the bound (Pitman 2006, Combinatorial Stochastic Processes, sec. 3.2). Other laws of the weights: 0.
+    order of the bound (Pitman 2006, Combinatorial Stochastic Processes, sec. 3.2). Other laws of the weights: 0. Components that labels
+    of rows name, the first ``n_named``, cannot be relabelled; with sticks the others are then taken not to be either.
     """
     counts = np.asarray(counts, float)
-    if isinstance(prior, StickBreaking):
+    if isinstance(prior, StickBreaking) and not n_named:
         return _log_partition(prior, counts[counts > OCCUPIED]) - float(_log_marginal(prior, counts))
     if isinstance(prior, Dirichlet) and np.ptp(np.asarray(prior.concentration)) == 0:
-        k, occupied = len(counts), int((counts > OCCUPIED).sum())
+        k, occupied = len(counts) - n_named, int((counts[n_named:] > OCCUPIED).sum())
         return lgamma(k + 1) - lgamma(k - occupied + 1)
     return 0.0
 

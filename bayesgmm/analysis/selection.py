@@ -13,7 +13,7 @@ from bayesgmm.analysis.completed import exact_icl
 from bayesgmm.analysis.evidence import OCCUPIED, multiplicity, response
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet
-from bayesgmm.inference.cells import Frame, Runs, long_runs, responsibilities
+from bayesgmm.inference.cells import Frame, Runs, long_runs, responsibilities_of
 from bayesgmm.inference.sweep import RELEVANT, Key, Sweep
 
 BATCH = 4
@@ -136,7 +136,7 @@ def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dic
         return dict.fromkeys(names, np.nan)
     problem, n = frame.problem, frame.problem.n_rows
     value = float(runs.bound) - frame.log_jacobian
-    resp = np.asarray(responsibilities(runs.posterior, problem.x))[:, : key[1]]
+    resp = responsibilities_of(runs.posterior, problem)[:, : key[1]]
     weight = np.asarray(problem.weight)
     bic, spread = criteria.bic(value, n_params, n), criteria.entropy(resp, weight)
     certainty = float(weight @ np.log(np.maximum(resp.max(1), 1e-300)))
@@ -152,11 +152,11 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
         cell, frame = sweep.cells[key], sweep.frames[key[0]]
         problem = frame.problem
         counts = np.asarray(cell.run.stats.counts)[: key[1]]
-        copies = multiplicity(Dirichlet(cell.run.prior.weights.concentration[: key[1]]), counts)
+        copies = multiplicity(Dirichlet(cell.run.prior.weights.concentration[: key[1]]), counts, problem.n_named)
         matters = sweep.score(key) > limit
-        labelled = float(exact_icl(cell.run.prior, cell.run.posterior, problem.x, problem.weight)) - frame.log_jacobian
+        labelled = _exact_icl(cell.run, frame)
         even = key[1] + key[1] % 2 if len(sweep.widths) > 1 else sweep.width(key[1])
-        overlap, contraction = response(_occupied(cell.run, even), problem.x, problem.weight) if matters else (0.0, np.nan)
+        overlap, contraction = response(_occupied(cell.run, even), *problem.passed) if matters else (0.0, np.nan)
         return {
             "elbo": cell.elbo,
             "price": float(cell.run.price),
@@ -168,6 +168,14 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
         }
 
     return {key: one(key) for key in sweep.cells}
+
+
+def _exact_icl(run: Runs, frame: Frame) -> float:
+    """Of complete rows; for others there is no closed form."""
+    problem = frame.problem
+    if problem.known is not None:
+        return np.nan
+    return float(exact_icl(run.prior, run.posterior, problem.x, problem.weight)) - frame.log_jacobian
 
 
 def _occupied(run: Runs, width: int) -> Mixture:

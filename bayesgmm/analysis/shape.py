@@ -94,7 +94,7 @@ def assess(point: Point, x: np.ndarray, weight: np.ndarray, resp: np.ndarray, ow
     ----------
     point : Point
     x : array, shape (N, D)
-        Rows of the fit, in the units of ``point``.
+        Rows of the fit, in the units of ``point``; those with NaN are left out of the test of shape.
     weight : array, shape (N,)
     resp : array, shape (N, K)
     own_parameters : int
@@ -104,10 +104,16 @@ def assess(point: Point, x: np.ndarray, weight: np.ndarray, resp: np.ndarray, ow
     rows = np.bincount(resp.argmax(1), weight, resp.shape[1])
     tiny = tuple(Tiny(k, float(n), own_parameters) for k, n in enumerate(rows) if n < own_parameters)
     try:
-        p_value, deviation = shape_test(point, x, weight, seed)
+        whole = ~np.isnan(x).any(1)
+        p_value, deviation = shape_test(point, x[whole], weight[whole], seed) if whole.any() else _untested(len(rows))
     except np.linalg.LinAlgError:  # columns that depend on one another: there is no shape to test
-        p_value, deviation = np.full(len(rows), np.nan), np.full(len(rows), "")
+        p_value, deviation = _untested(len(rows))
     return Shape(p_value, deviation, overlapping(resp, weight), tiny)
+
+
+def _untested(k: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is said of components whose shape cannot be tested."""
+    return np.full(k, np.nan), np.full(k, "")
 
 
 def overlapping(resp: np.ndarray, weight: np.ndarray) -> tuple[Overlap, ...]:

@@ -229,7 +229,7 @@ class BayesianGaussianMixture(MixtureEstimator):
             Other rows, or other weights, than those of the fit.
         """
         prior, posterior, y, weight = rows_of_fit(self, X, sample_weight, part=True)
-        return evidence(prior, posterior, self.lower_bound_, self._counts, *for_passes(y, weight))
+        return evidence(prior, posterior, self.lower_bound_, self._counts, *for_passes(y, weight), self._n_named)
 
     def importance_evidence(self, X: Any, sample_weight: Any = None, n_draws: int = 2000, random_state: Any = 0) -> Importance:
         """Estimate the log evidence by importance sampling: what `log_evidence` can be checked with; see `importance_evidence`."""

@@ -55,7 +55,7 @@ class InMemory:
     earlier_weight: float = 0.0
     keep_labels, before = True, None
     places: np.ndarray | None = None
-    """Which of the components asked for each of those kept is."""
+    """Which of the components asked for each of those kept is, where labels of rows name some."""
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -82,14 +82,10 @@ class InMemory:
     def finished(self, search: Callable[[], Fit]) -> Fit:
         """What ``search`` finds, to the last digits."""
         fit = polish(search(), self.problem, self.settings)
-        self.places = order(fit, self.n_named)
-        return compact(fit, self.n_named)
-
-    @property
-    def n_named(self) -> int:
-        """Components that labels of rows may name."""
-        known = self.training.known
-        return 0 if known is None or known.allowed is None else known.allowed.shape[1]
+        named = self.problem.n_named
+        if named:
+            self.places = order(fit, named)
+        return compact(fit, named)
 
 
 class FromSource:
@@ -104,7 +100,7 @@ class FromSource:
     passes : {"exact", "memoized", "stochastic"}
     """
 
-    keep_labels, earlier, n_named, places = False, 0, 0, None
+    keep_labels, earlier, places = False, 0, None
 
     def __init__(self, estimator: Any, source: Source, checkpoint: Any = None, passes: str = "exact"):
         self.source, self.names, self.settings = source, source.names, settings_of(estimator)

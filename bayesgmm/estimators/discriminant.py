@@ -11,14 +11,16 @@ import numpy as np
 
 from bayesgmm import storage
 from bayesgmm.analysis import criteria
-from bayesgmm.analysis.classification import brier, gaussians, log_joint, log_probabilities, stratified
+from bayesgmm.analysis.classification import FLOOR, Model, brier, gaussians, log_joint, log_probabilities, stratified
 from bayesgmm.analysis.density import Density, log_sum, predictive
 from bayesgmm.analysis.selection import CRITERIA
 from bayesgmm.estimators.base import Estimator, FitWarning, in_float64
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters, fewest_rows, restricted
 from bayesgmm.estimators.selection import select
 from bayesgmm.estimators.selection_options import read_structures
-from bayesgmm.estimators.training import COVARIANCE_TYPES, read_rows
+from bayesgmm.estimators.training import read_rows
 from bayesgmm.frames import Rows
+from bayesgmm.inference.priors import flat_components
 from bayesgmm.validation import brief, check_number, check_option, check_rows, check_seed, check_simplex, check_spread, check_weights
 
 METHODS = ("mixtures", "gaussians")
@@ -128,7 +130,7 @@ class DiscriminantAnalysis(Estimator):
         method="mixtures",
         *,
         n_components=(1, 2, 3, 4, 5),
-        covariance_type=tuple(COVARIANCE_TYPES),
+        covariance_type=("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"),
         criterion="bic",
         priors=None,
         random_state=0,
@@ -260,7 +262,7 @@ class DiscriminantAnalysis(Estimator):
     def _check_options(self) -> None:
         check_option("method", self.method, METHODS)
         check_option("criterion", self.criterion, CRITERIA if self.method == "mixtures" else COMPARED)
-        read_structures(self.covariance_type, 2)
+        read_structures(self.covariance_type, 2, bayesian=False)
 
     def _priors(self, counts: np.ndarray) -> np.ndarray:
         if self.priors is None:
@@ -294,8 +296,9 @@ class DiscriminantAnalysis(Estimator):
     def _gaussians(self, data: Labelled, types: Any) -> dict[str, Any]:
         """The best structure of one Gaussian for each class; those with a collapsed one only if there is no other."""
         fits = {}
-        for name in read_structures(types, data.values.shape[1])[0]:
-            fits[name] = gaussians(data.values, data.weight, data.label, *COVARIANCE_TYPES[name], data.names)
+        for name in read_structures(types, data.values.shape[1], bayesian=False)[0]:
+            model = _model(name, len(data.classes), data.values.shape[1])
+            fits[name] = gaussians(data.values, data.weight, data.label, model, data.names)
         n, compare = data.weight.sum(), COMPARED[self.criterion]
         name = min(fits, key=lambda name: (fits[name].collapsed, compare(fits[name].log_likelihood, fits[name].n_parameters, n)))
         found, c = fits[name], len(data.classes)
@@ -373,3 +376,11 @@ def _judged(probabilities: np.ndarray, label: np.ndarray, weight: np.ndarray, cl
     np.add.at(confusion, (label, best), weight)
     error = float(weight @ (best != label) / weight.sum())
     return Classification(error, np.nan, brier(probabilities, label, weight), confusion, probabilities, classes)
+
+
+def _model(name: str, n_classes: int, n_features: int) -> Model:
+    """One Gaussian for each class, covariances as a word says."""
+    structure, tied = COVARIANCE_TYPES[name]
+    law = lambda coordinates: restricted(name, flat_components(structure, tied, FLOOR), coordinates)  # noqa: E731
+    free = count_parameters(name, n_classes, n_features) - (n_classes - 1)
+    return Model(structure, tied, law, free, fewest_rows(name, n_features))

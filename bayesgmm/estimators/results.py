@@ -40,7 +40,8 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource) -> None:
     estimator.n_starts_, estimator.restart_agreement_ = len(fit.start_bounds), fit.agreement
     estimator._stats, estimator.n_rows_seen_ = to_numpy(fit.result.stats), data.earlier + data.n_rows
     estimator._counts = estimator._stats.counts
-    estimator._multiplicity = multiplicity(fit.prior.weights, fit.result.stats.counts) if estimator._bayesian else None
+    estimator._n_named = data.problem.n_named
+    estimator._multiplicity = multiplicity(fit.prior.weights, estimator._counts, estimator._n_named) if estimator._bayesian else None
     _store_data_facts(estimator, data, seen)
 
 
@@ -68,7 +69,7 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     d = data.problem.n_features
     estimator.n_features_in_ = d
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
-    _put(estimator, "_places", data.places if data.n_named else None)
+    _put(estimator, "_places", data.places)
     estimator.n_parameters_ = count_parameters(estimator.covariance_type, estimator.n_components_, d)
     _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
     estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts

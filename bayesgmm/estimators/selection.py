@@ -17,16 +17,17 @@ from bayesgmm.estimators.data import as_source, check_unweighted, read_sample
 from bayesgmm.estimators.diagnosis import shape_of
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.selection_options import (
+    known_problems,
     make_folds,
     make_frames,
-    make_problems,
     read_number_prior,
     read_numbers,
     read_priors,
     read_structures,
 )
 from bayesgmm.estimators.selection_search import Search, dependent, given_up, share_likelihoods
-from bayesgmm.estimators.training import LONGEST, Training, read_training
+from bayesgmm.estimators.training import LONGEST, MISSING, Training, as_fitted, read_training
+from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.progress import Progress
 from bayesgmm.report import shape as shape_words
@@ -35,6 +36,9 @@ from bayesgmm.sources import Source
 from bayesgmm.validation import check_number, check_option, check_seed
 
 COLLAPSED = "a component collapsed in every fit; try fewer components, or criterion='evidence'"
+COMPLETE = ("icl_exact", "held_out")
+"""Criteria that need complete rows."""
+
 WHY = {
     "nec": "it compares with one component, which must be among n_components, and with fits in which no component collapsed",
     "slope": "it needs more models, and fits in which no component collapsed",
@@ -134,6 +138,7 @@ def select(
     n_folds: int = 5,
     sample_weight: Any = None,
     random_state: Any = 0,
+    missing: str = "error",
     verbose: bool | None = None,
 ) -> Selection:
     """Choose the number of components and the covariance structure.
@@ -168,6 +173,8 @@ def select(
         Parts into which the rows are divided at random for ``criterion="held_out"``; each is predicted by fits to the others.
     sample_weight : array, shape (N,), optional
     random_state : int, numpy generator or None, default 0
+    missing : {"error", "at_random"}, default "error"
+        What NaN in the rows means, as for the mixtures.
     verbose : bool, optional
         Whether to tell on standard error where the search is; None does so on terminals and in notebooks.
 
@@ -201,14 +208,16 @@ def select(
     check_option("criterion", criterion, CRITERIA)
     check_number("n_init", n_init, 1, high=LONGEST, integer=True)
     source, bayesian = as_source(X), CRITERIA[criterion].bayesian
-    training = _training(X if source is None else source, sample_weight, random_state, verbose)
-    numbers, few = read_numbers(n_components, float(training.weight.sum()))
+    training = _training(X if source is None else source, sample_weight, random_state, verbose, missing)
+    if training.known is not None and criterion in COMPLETE:
+        raise ValueError(f"criterion={criterion!r} needs complete rows of which nothing else is known; use 'evidence', 'elbo' or 'bic'.")
+    numbers, few = read_numbers(n_components, float(training.weight.sum()), training.known.n_named if training.known else 0)
     names, same = read_structures(covariance_type, training.values.shape[1], bayesian)
     priors, own = read_priors(prior, bayesian)
     probability, seed = read_number_prior(n_components_prior, numbers), check_seed(random_state)
     fold = make_folds(n_folds, training, seed) if criterion == "held_out" else None
     make_room()
-    problems = make_problems(names, *training.used())
+    problems = known_problems(names, training)
     searches = [Search(training, label, given, make_frames(names, problems, given)) for label, given in priors.items()]
     with Progress(verbose) as tell:
         for search in searches:
@@ -223,10 +232,10 @@ def select(
     return found if source is None else _on_all_rows(found, source, verbose)
 
 
-def _training(X: Any, sample_weight: Any, random_state: Any, verbose: bool | None) -> Training:
+def _training(X: Any, sample_weight: Any, random_state: Any, verbose: bool | None, missing: str) -> Training:
     """The rows that models are compared on: all in memory, or a sample of a source."""
     if not isinstance(X, Source):
-        return read_training(X, sample_weight, 1, "n_components")
+        return read_training(X, sample_weight, 1, "n_components", check_option("missing", missing, MISSING))
     check_unweighted(sample_weight)
     return read_sample(X, 1, random_state, Progress(verbose))[1]
 
@@ -266,5 +275,8 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
     best = found.estimator(key, random_state)
     best.restart_agreement_ = found.sweep.agreement(key)
     values, weight = found.training.used()
-    shape = shape_of(best, values, weight, row_facts.responsibilities(best.posterior_, best._coordinates, values))
+    known = found.training.known
+    rows = values if known is None else as_fitted(best, known.take(found.training.weight > 0))
+    resp = row_facts.responsibilities(best.posterior_, best._coordinates, rows)
+    shape = shape_of(best, rows.exact if isinstance(rows, Known) else values, weight, resp)
     return Selection(best, table, criterion, row, best.restart_agreement_, notes, shape)

@@ -26,6 +26,7 @@ from bayesgmm.estimators.covariance_types import (
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.training import Training
 from bayesgmm.inference.cells import Frame
+from bayesgmm.inference.incomplete import prepare_known
 from bayesgmm.inference.priors import flat_components
 from bayesgmm.inference.problem import Problem, prepare
 from bayesgmm.validation import brief, check_number, check_option, check_spread
@@ -42,14 +43,17 @@ PRIORS = ("hierarchical", "fixed")
 HYPERPARAMETERS = ("weight_concentration_prior", "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior")
 
 
-def read_numbers(n_components: int | Iterable[int], n_rows: float) -> tuple[list[int], list[str]]:
-    """Numbers of components to try, and what is said of those that are not."""
+def read_numbers(n_components: int | Iterable[int], n_rows: float, n_named: int = 0) -> tuple[list[int], list[str]]:
+    """Numbers of components to try, at least those that labels name, and what is said of those that are not."""
     given = [n_components] if isinstance(n_components, (int, np.integer)) else n_components
     if isinstance(given, str) or not isinstance(given, Iterable) or (isinstance(given, np.ndarray) and given.ndim != 1):
         raise ValueError(f"n_components must be a whole number or several of them; got {brief(n_components)}.")
     numbers = sorted({int(check_number("n_components", k, 1, integer=True)) for k in given})
     if not numbers:
         raise ValueError("n_components must name at least one number of components; got none.")
+    if numbers[-1] < n_named:
+        raise ValueError(f"Labels name {n_named} components, more than the n_components = {numbers[-1]} asked for.")
+    numbers = [k for k in numbers if k >= n_named]
     tried = [k for k in numbers if k == 1 or k * ROWS_EACH <= n_rows]
     if not tried:
         raise ValueError(f"n_components: {numbers[0]} components need at least {numbers[0] * ROWS_EACH} rows; X has {n_rows:g}.")
@@ -128,8 +132,16 @@ def _brief_options(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {brief(value)}" for name, value in options.items()) or "all at their defaults"
 
 
+def known_problems(names: list[str], training: Training) -> dict[Structure, Problem]:
+    """The rows that count in the coordinates of every structure."""
+    if training.known is None:
+        return make_problems(names, *training.used())
+    known = training.known.take(training.weight > 0)
+    return {s: prepare_known(known, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
+
+
 def make_problems(names: list[str], values: np.ndarray, weight: np.ndarray) -> dict[Structure, Problem]:
-    """Rows (N, D) with weights (N,) in the coordinates of every structure."""
+    """Complete rows (N, D) with weights (N,) in the coordinates of every structure."""
     return {s: prepare(values, weight, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
 
 

@@ -100,6 +100,7 @@ class Search:
         else:
             model = GaussianMixture(k, covariance_type=name, random_state=random_state)
             prior = Mixture(FlatWeights(k), self._flat[name].law)
+        model.set_params(missing="at_random" if np.isnan(self.training.values).any() else "error")
         settings = settings_of(model)
         data = InMemory(self.training, problem, settings)
         fit = data.finished(lambda: advance(prior, posterior, problem, settings, settings.max_steps))

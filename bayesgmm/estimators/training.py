@@ -78,6 +78,11 @@ class Training(NamedTuple):
         return (self.values, self.weight) if keep.all() else (self.values[keep], self.weight[keep])
 
 
+def as_fitted(estimator, known: Known) -> Known:
+    """What is known of rows, components numbered as the fit has them."""
+    return known.placed(getattr(estimator, "_places", None))
+
+
 def read_training(X: Any, sample_weight: Any, n_components: int, what: str, missing: str = "error") -> Training:
     """Check the data of a fit with ``n_components`` components, or clusters, as ``what`` calls them.
 
@@ -157,7 +162,7 @@ def read_known(estimator, X: Any, sample_weight: Any = None) -> tuple[Any, np.nd
 def known_rows(estimator, X: Any, missing: str = "at_random") -> tuple[np.ndarray, Known | None]:
     """Check rows given to a fitted mixture, and what is known of them, components numbered as the fit has them."""
     values, known = _checked(estimator, X, missing)
-    return values, None if known is None else known.placed(getattr(estimator, "_places", None))
+    return values, None if known is None else as_fitted(estimator, known)
 
 
 def _checked(estimator, X: Any, missing: str) -> tuple[np.ndarray, Known | None]:

@@ -39,6 +39,21 @@ class Known(NamedTuple):
     group: np.ndarray | None = None
     weight: np.ndarray | None = None
 
+    @property
+    def n_named(self) -> int:
+        """Components that labels of rows may name."""
+        return 0 if self.allowed is None else self.allowed.shape[1]
+
+    @property
+    def exact(self) -> np.ndarray:
+        """Numbers (N, D) that are known without error, NaN in place of others."""
+        return self.values if self.error is None else np.full_like(self.values, np.nan)
+
+    @property
+    def limits(self) -> bool:
+        """Whether something is known of labels."""
+        return self.allowed is not None or self.group is not None
+
     def take(self, index: Any) -> Known:
         """Some of the rows."""
         error = self.error if self.error is None or self.error.ndim == 2 else self.error[index]

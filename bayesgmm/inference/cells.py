@@ -93,8 +93,12 @@ class Frame:
     @functools.cached_property
     def common(self) -> tuple[Any, ...]:
         """First arguments of the compiled programs."""
-        problem = self.problem
-        return self.tied, problem.coordinates, problem.x, problem.weight, self.law
+        return self.tied, self.problem.coordinates, *self.problem.passed, self.law
+
+    @property
+    def plain(self) -> tuple[Any, Any]:
+        """Rows (N', D) and weights (N',) that responsibilities belong to."""
+        return self.problem.x, self.problem.weight
 
     def alive(self, n_components: int, width: int) -> np.ndarray:
         """Concentrations (width,) of a model with this many components."""
@@ -154,7 +158,7 @@ def _finished(law, prior, price, knobs, result) -> Runs:
 
 
 @jit(static_argnames=("tied",))
-def short_runs(tied: bool, coordinates, x, weight, law, resp, alive, knobs: Knobs, limit) -> Runs:
+def short_runs(tied: bool, coordinates, x, weight, law, plain, resp, alive, knobs: Knobs, limit) -> Runs:
     """A few passes, at most ``limit``, from each of many responsibilities (B, N, P); ``alive`` (P,) holds the concentrations.
 
     Under the hierarchical prior (``law`` None) each start has the ``knobs`` given and the target that suits it.
@@ -162,7 +166,7 @@ def short_runs(tied: bool, coordinates, x, weight, law, resp, alive, knobs: Knob
     weights = _weights(law, alive)
 
     def one(resp):
-        stats = from_responsibilities(coordinates.structure, tied, x, resp, weight, CHUNK)
+        stats = from_responsibilities(coordinates.structure, tied, plain[0], resp, plain[1], CHUNK)
         prior, price = Mixture(weights, law), jnp.zeros(())
         if law is None:
             prior, price = tune(coordinates, tied, stats, weights, knobs, 0.0)[:2]
@@ -204,6 +208,19 @@ def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, 
 def responsibilities(posterior: Mixture, x):
     """Responsibilities (N, P) of rows."""
     return kernel.responsibilities(posterior.structure, posterior.natural())(x)
+
+
+def responsibilities_of(posterior: Mixture, problem: Problem) -> np.ndarray:
+    """Responsibilities (N', P) of the rows of a problem."""
+    if problem.part is None:
+        return np.asarray(responsibilities(posterior, problem.x))
+    found = np.asarray(_responsibilities_in_part(posterior, problem.part))
+    return np.pad(found, ((0, len(problem.x) - len(found)), (0, 0)))
+
+
+@jit(brief=True)
+def _responsibilities_in_part(posterior: Mixture, part):
+    return kernel.soft(part.scores(posterior.structure, posterior.natural()), 0)[1].T
 
 
 def padded_widths(problem: Problem, most: int) -> tuple[int, ...]:

@@ -44,7 +44,7 @@ def prepare_known(known: Known, structure: Structure, dtype: str = "float64") ->
 def with_part(problem: Problem, known: Known, dtype: str) -> Problem:
     """The problem, with what is known of its rows arranged for passes."""
     arranged = arrange(known, problem.coordinates, dtype)
-    return dataclasses.replace(problem, part=jax.device_put((arranged.rows, arranged.weight)))
+    return dataclasses.replace(problem, known=known, part=jax.device_put(arranged))
 
 
 def _layout(structure: Structure, mean: np.ndarray, covariance: np.ndarray) -> Layout:

@@ -71,9 +71,10 @@ class Problem:
         Standard deviation of each column in the user's units, as the coordinates hold it.
     dependent : tuple of int
         Columns that are linear combinations of earlier ones, to which the ridge was applied.
-    part : tuple of Partial and array, or None
-        Where rows are not known completely, or something more is known of them: what passes are made over, and weights. ``x`` then holds
-        what is expected of the rows, from which starts are made.
+    known : Known, optional
+        What is known of the rows where that is not just all their numbers; ``x`` then holds what is expected of them, for starts.
+    part : Arranged, optional
+        The same, as passes are made over it.
     """
 
     x: jax.Array
@@ -82,7 +83,8 @@ class Problem:
     log_det: float
     column_scale: np.ndarray
     dependent: tuple[int, ...]
-    part: tuple[Any, Any] | None = None
+    known: Any = None
+    part: Any = None
 
     @property
     def structure(self) -> Structure:
@@ -100,12 +102,17 @@ class Problem:
     @property
     def log_jacobian(self) -> float:
         """What a log-likelihood of passes loses on the way to the user's units."""
-        return 0.0 if self.part else self.n_rows * self.log_det
+        return 0.0 if self.part is not None else self.n_rows * self.log_det
 
     @property
     def passed(self) -> tuple[Any, Any]:
         """Rows that passes are made over, and their weights."""
-        return self.part or (self.x, self.weight)
+        return (self.x, self.weight) if self.part is None else (self.part.rows, self.part.weight)
+
+    @property
+    def n_named(self) -> int:
+        """Components that labels of rows may name."""
+        return 0 if self.known is None else self.known.n_named
 
     def sampled(self, key) -> Problem:
         """The same problem with a random sample of the rows, where there are many; see the function of that name."""

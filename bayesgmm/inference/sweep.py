@@ -26,11 +26,12 @@ from bayesgmm.inference.cells import (
     fitted,
     follow,
     padded_widths,
-    responsibilities,
+    responsibilities_of,
     short_runs,
 )
 from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.hierarchy import Knobs, first_knobs
+from bayesgmm.inference.limits import within
 from bayesgmm.inference.proposals import Clusterings, merge_starts, one_hot, split_merge_starts, split_starts
 from bayesgmm.inference.restarts import SAME
 
@@ -137,11 +138,12 @@ class Sweep:
         notify: Callable[[int, str], None] = lambda k, name: None,
     ):
         self.frames, self.numbers, self.notify, self.early = dict(frames), sorted(set(numbers)), notify, early
-        self.charge = charge or (lambda name, k: -lgamma(k + 1))
         self.cells: dict[Key, Cell] = {}
         rng = np.random.default_rng(seed)
         first = next(iter(frames.values())).problem
-        self.sample = sampled_rows(np.asarray(first.weight), rng)
+        self.known, named = first.known, first.n_named
+        self.charge = charge or (lambda name, k: -lgamma(k - named + 1))
+        self.sample = sampled_rows(np.asarray(first.weight), rng) if self.known is None else None
         self.small = {name: shrunk(frame, self.sample) for name, frame in frames.items()}
         first = next(iter(self.small.values())).problem
         whitest = max((f.problem for f in self.small.values()), key=lambda p: p.structure.rank)
@@ -264,7 +266,7 @@ class Sweep:
             return
         source = starts[chosen[top]][0]
         run = result.take(top)
-        resp = np.asarray(responsibilities(run.posterior, self.small[name].problem.x))[:, :k]
+        resp = responsibilities_of(run.posterior, self.small[name].problem)[:, :k]
         gain = f" (+{bound - known.bound:.2f})" if known is not None else ""
         moves = (known.moves if known is not None else []) + [source + gain]
         self.cells[name, k] = Cell(run, bound, source, moves, resp, known.run if known is not None else None)
@@ -272,10 +274,14 @@ class Sweep:
     def _short(self, name: str, k: int, starts: list[tuple[str, np.ndarray]], limit: int = SHORT) -> Runs:
         """Short runs of the starts on the sample; the batch is filled up with copies of the first."""
         frame, width = self.small[name], self.width(k)
-        resps = [fitted(resp, width) for _, resp in starts]
+        resps = [fitted(self._limited(resp, k), width) for _, resp in starts]
         filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
         alive, knobs = frame.alive(k, width), self._knobs(name, k)
-        return in_halves(lambda part: short_runs(*frame.common, part, alive, knobs, limit), filled)
+        return in_halves(lambda part: short_runs(*frame.common, frame.plain, part, alive, knobs, limit), filled)
+
+    def _limited(self, resp: np.ndarray, k: int) -> np.ndarray:
+        """Responsibilities that agree with what is known of labels."""
+        return within(self.known, fitted(resp, k), self.weight, k) if self.known is not None and self.known.limits else resp
 
     def _knobs(self, name: str, k: int) -> Knobs:
         """Hyperparameters for short runs: those of the same cell or of its smaller neighbour, whose scale one component does not tell."""
