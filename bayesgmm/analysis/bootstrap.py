@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.core.linalg import eigh
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.statistics import product_form
@@ -92,7 +93,7 @@ def divisions(key, resp, x, weight, k):
         share = weight * resp[:, c]
         total = jnp.maximum(share.sum(), 1e-300)
         centred = x - share @ x / total
-        values, vectors = jnp.linalg.eigh((centred * share[:, None]).T @ centred / total)
+        values, vectors = eigh((centred * share[:, None]).T @ centred / total)
         drawn = vectors @ (jax.random.normal(key, values.shape, x.dtype) / jnp.sqrt(jnp.maximum(values, 1e-12)))
         beyond = centred @ jnp.where(j < k, vectors[:, -1], drawn) > 0
         return resp.at[:, k].set(jnp.where(beyond, resp[:, c], 0)).at[:, c].set(jnp.where(beyond, 0, resp[:, c]))

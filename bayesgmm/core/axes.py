@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.core.linalg import eigh
+
 ANGLES = 16
 """Angles of a quarter turn that are tried in each plane."""
 
@@ -50,7 +52,7 @@ def common_axes(matrices: jax.Array, criterion: Callable[[jax.Array], jax.Array]
     else:
         whole = jnp.concatenate([matrices.sum(0, keepdims=True), matrices])
     most = SWEEPS if known is None else FEW
-    found, heights = jax.vmap(lambda start: _from_axes(matrices, criterion, start, most))(jnp.linalg.eigh(whole)[1])
+    found, heights = jax.vmap(lambda start: _from_axes(matrices, criterion, start, most))(eigh(whole)[1])
     return found[jnp.argmin(jnp.where(jnp.isnan(heights), jnp.inf, heights))]
 
 

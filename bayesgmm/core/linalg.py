@@ -90,6 +90,53 @@ def _through(step, start):
     return start
 
 
+def eigh(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Eigenvalues (..., D), ascending, and eigenvectors (..., D, D) of symmetric matrices, one matrix after the other where `LAPACK_WAITS`."""
+    return _eigh(matrix) if LAPACK_WAITS else tuple(jnp.linalg.eigh(matrix))  # type: ignore[return-value]
+
+
+@jax.custom_jvp
+def _eigh(matrix):
+    return _one_by_one(matrix)
+
+
+@_eigh.defjvp
+def _eigh_derivative(primals, tangents):
+    """Magnus (1985), On differentiating eigenvalues and eigenvectors, Econometric Theory 1."""
+    values, vectors = _eigh(*primals)
+    turned = jnp.swapaxes(vectors, -1, -2) @ tangents[0] @ vectors
+    apart = values[..., None, :] - values[..., :, None]
+    moved = jnp.where(apart == 0, 0, turned / jnp.where(apart == 0, 1, apart))
+    return (values, vectors), (jnp.diagonal(turned, axis1=-2, axis2=-1), vectors @ moved)
+
+
+@jax.custom_batching.custom_vmap
+def _one_by_one(matrix):
+    return jax.lax.platform_dependent(matrix, cpu=_in_turn, default=lambda a: tuple(jnp.linalg.eigh(a)))
+
+
+@_one_by_one.def_vmap
+def _more_of_them(size, batched, matrix):
+    return _one_by_one(matrix), (True, True)
+
+
+def _in_turn(matrix):
+    flat = matrix.reshape(-1, *matrix.shape[-2:])
+    values, vectors = jax.lax.map(lambda one: tuple(jnp.linalg.eigh(one)), flat)
+    return values.reshape(matrix.shape[:-1]), vectors.reshape(matrix.shape)
+
+
+@jax.custom_batching.custom_vmap
+def anywhere(condition: jax.Array) -> jax.Array:
+    """Whether a condition holds for any of what is computed together, in all batches of ``vmap``: what is rare is then left out for all."""
+    return condition.any()
+
+
+@anywhere.def_vmap
+def _anywhere_in_batches(size, batched, condition):
+    return anywhere(condition), False
+
+
 def safe_log(a: jax.Array) -> jax.Array:
     """Logarithm that answers `NEVER` where ``a`` is not positive, with a finite gradient."""
     positive = a > 0

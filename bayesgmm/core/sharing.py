@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
 from bayesgmm.core.axes import common_axes
-from bayesgmm.core.linalg import cholesky, solve_lower
+from bayesgmm.core.linalg import cholesky, eigh, solve_lower
 from bayesgmm.core.structures import Diagonal, Structure
 
 LEAST = 1e-12
@@ -82,7 +82,7 @@ class Sharing:
             axes = common_axes(own * rows[:, None, None], lambda values: self._height(values, rows), last)[None]
             values = jnp.diagonal(axes.swapaxes(-1, -2) @ own @ axes, axis1=-2, axis2=-1)
         else:  # aligned by the order of their eigenvalues (Celeux & Govaert 1995, theorem A.1)
-            values, axes = jnp.linalg.eigh(own)
+            values, axes = eigh(own)
         variances = self._parted(Diagonal(), jnp.maximum(values, 0), rows)
         return (axes * variances[:, None, :]) @ axes.swapaxes(-1, -2)
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesgmm.core.linalg import cholesky, solve_lower
+from bayesgmm.core.linalg import anywhere, cholesky, eigh, solve_lower
 
 
 class Blocks(NamedTuple):
@@ -201,16 +201,17 @@ class Full:
 
         The eigendecomposition is skipped when ``1 / trace(A^-1)``, a lower bound of the smallest eigenvalue, suffices.
         """
-        bound = 1 / jnp.trace(self.inverse(self.factor(matrix)), axis1=-2, axis2=-1)
+        thick = 1 / jnp.trace(self.inverse(self.factor(matrix)), axis1=-2, axis2=-1) >= floor
 
         def clipped(a):
-            values, vectors = jnp.linalg.eigh(a)
-            return (vectors * jnp.maximum(values, floor)[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
+            values, vectors = eigh(a)
+            found = (vectors * jnp.maximum(values, floor)[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
+            return jnp.where(thick[..., None, None], a, found)
 
-        return jax.lax.cond(jnp.all(bound >= floor), lambda a: a, clipped, matrix)
+        return jax.lax.cond(anywhere(jax.lax.stop_gradient(~thick)), clipped, lambda a: a, matrix)
 
     def smallest(self, matrix):
-        return jnp.linalg.eigvalsh(matrix)[..., 0]
+        return eigh(matrix)[0][..., 0]
 
     def to_dense(self, matrix, n_features):
         return matrix

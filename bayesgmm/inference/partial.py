@@ -18,7 +18,7 @@ from jax.scipy.special import logsumexp
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.latent import Completed, Latent, completed, latent, student_log_prob
-from bayesgmm.core.linalg import NEVER
+from bayesgmm.core.linalg import NEVER, solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Natural, Stats
@@ -171,7 +171,7 @@ class Partial:
         """Dense statistics of rows in these coordinates as those of a fit."""
         sums, scatter = stats.sums, stats.scatter
         if self.turn is not None:
-            back = jnp.linalg.inv(self.turn).astype(sums.dtype)
+            back = solve_lower(self.turn, jnp.eye(len(self.turn))).astype(sums.dtype)
             sums, scatter = sums @ back.T, back @ scatter @ back.T
         packed = structure.from_dense(scatter)
         return stats._replace(sums=sums, scatter=packed.sum(0, keepdims=True) if tied else packed)
