@@ -277,7 +277,7 @@ def _density(weights, means, scales, dof, independent: bool, names: Sequence[str
     return Density(weights, means, scales, np.ones_like(weights), dof, independent, tuple(names))
 
 
-def _student(components: Any, dense: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _student(components: Any, dense: Any) -> tuple[np.ndarray, ...]:
     """Means (K, D), scale matrices (K, D, D) and degrees of freedom (K,) of the Student t of each component."""
     mean, kappa = np.asarray(components.mean), np.asarray(components.mean_precision)
     dof = np.asarray(components.dof) - components.structure.blocks(components.n_features).size + 1
