@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -164,6 +165,19 @@ BAD = [
 def test_misuse_is_told(faithful, call, message):
     with pytest.raises(ValueError, match=message):
         call(faithful)
+
+
+@pytest.mark.parametrize(("shift", "factor"), [(1e8, [1.0, 1.0]), (0.0, [1e-9, 1e9])])
+def test_other_units_say_the_same(faithful, shift, factor):
+    """Of the parameters in other units: predictions move along, and the joint density is still marginal times conditional."""
+    here, factor = faithful.marginal(), np.array(factor)
+    there = dataclasses.replace(here, means=here.means * factor + shift, dispersions=here.dispersions * factor[:, None] * factor)
+    x, z = FAITHFUL.x, FAITHFUL.x * factor + shift
+    a, b = conditional(here, [0], x[:, :1]), conditional(there, [0], z[:, :1])
+    np.testing.assert_allclose(b.mean, a.mean * factor[1] + shift, rtol=1e-8)
+    np.testing.assert_allclose(b.intervals(), a.intervals() * factor[1] + shift, rtol=1e-8)
+    np.testing.assert_allclose(there.log_density(z), here.log_density(x) - np.log(factor).sum(), atol=1e-6)
+    np.testing.assert_allclose(there.take([0]).log_density(z[:, :1]) + b.log_density(z[:, 1:]), there.log_density(z), atol=1e-7)
 
 
 def theirs(entry) -> Density:

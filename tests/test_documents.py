@@ -100,3 +100,18 @@ def test_no_page_or_module_names_a_path_of_some_machine_or_a_registry():
     for path in tracked:
         text = path.read_text(encoding="utf-8", errors="ignore")
         assert not [n for n in names if n in text], path
+
+
+def test_use_the_model_says_what_its_example_prints(tmp_path):
+    printed = printed_by(ROOT / "examples" / "use_the_model.py", tmp_path)
+    page = " ".join((ROOT / "docs" / "how-to" / "use-the-model.md").read_text(encoding="utf-8").split())
+    waits = {m: words for m, *words in re.findall(r"After ([\d.]+) min: wait (\d+) min, 90 % between (\d+) and (\d+)", printed)}
+    assert "expected in {} minutes, and nine times in ten between {} and {}".format(*waits["2"]) in page
+    assert "after 4.5 minutes in {}, between {} and {}".format(*waits["4.5"]) in page
+    assert "({} to {})".format(*waits["3"][1:]) in page
+    inside = re.search(r"(\d+)% of the 272 waits", printed).group(1)
+    assert f"Of the 272 waits {inside} % lie within" in page
+    p = [float(value) for value in re.findall(r"p = ([\d.e-]+) \(", printed)]
+    assert f"(p = {p[0]:.2f})" in page and f"(p = {p[2]:.1g})" in page
+    error = re.search(r"error left out ([\d.]+)%", printed).group(1)
+    assert f"({error} %)" in page

@@ -24,7 +24,7 @@ def one(dof: float, d: int = D) -> Density:
 
 def twice(density: Density) -> Density:
     """The same density as a mixture of two equal components, which has to be sampled."""
-    both = {name: np.repeat(getattr(density, name), 2, 0) for name in ("means", "scales", "spread", "dof")}
+    both = {name: np.repeat(getattr(density, name), 2, 0) for name in ("means", "dispersions", "spread", "dof")}
     return Density(np.array([0.3, 0.7]), independent=density.independent, feature_names=density.feature_names, **both)
 
 
@@ -35,7 +35,7 @@ def test_draws_agree_with_the_closed_form(dof, d):
     density = one(dof, d)
     exact = np.array([0.999, 0.5, 0.05, 1e-3, 1e-6, 1e-9])[: 6 if np.isinf(dof) else 4]
     squares = stats.chi2.isf(exact, d) if np.isinf(dof) else d * stats.f.isf(exact, d, dof)
-    x = density.means + np.sqrt(squares)[:, None] * np.linalg.cholesky(density.scales[0])[:, 0]
+    x = density.means + np.sqrt(squares)[:, None] * np.linalg.cholesky(density.dispersions[0])[:, 0]
     known, found = tail_probability(density, x, DRAWS, 0), tail_probability(twice(density), x, DRAWS, 0)
     assert known.exact and not found.exact and (known.standard_error == 0).all()
     np.testing.assert_allclose(known.probability, exact, rtol=1e-9)

@@ -90,7 +90,7 @@ def _labelled(structure, tied, x, label, n_classes, weight):
 def _only(joint: Density, k: int) -> Density:
     """Component ``k`` alone."""
     one = slice(k, k + 1)
-    parts: dict[str, Any] = {name: getattr(joint, name)[one] for name in ("means", "scales", "spread", "dof")}
+    parts: dict[str, Any] = {name: getattr(joint, name)[one] for name in ("means", "dispersions", "spread", "dof")}
     return dataclasses.replace(joint, weights=np.ones(1), **parts)
 
 

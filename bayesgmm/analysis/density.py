@@ -39,8 +39,8 @@ class Density:
     weights : ndarray, shape (..., K)
     means : ndarray, shape (..., K, D)
         Locations of the components.
-    scales : ndarray, shape (K, D, D)
-        Scale matrices, up to ``spread``.
+    dispersions : ndarray, shape (K, D, D)
+        Scale matrices of the Student t, or covariances, up to ``spread``.
     spread : ndarray, shape (..., K)
         What the scale matrices are multiplied by.
     dof : ndarray, shape (K,)
@@ -53,7 +53,7 @@ class Density:
 
     weights: np.ndarray = dataclasses.field(repr=False)
     means: np.ndarray = dataclasses.field(repr=False)
-    scales: np.ndarray = dataclasses.field(repr=False)
+    dispersions: np.ndarray = dataclasses.field(repr=False)
     spread: np.ndarray = dataclasses.field(repr=False)
     dof: np.ndarray = dataclasses.field(repr=False)
     independent: bool
@@ -74,7 +74,7 @@ class Density:
         """Covariances (..., K, D, D) of the components; NaN where they do not exist (up to two degrees of freedom)."""
         with np.errstate(invalid="ignore", divide="ignore"):
             wider = np.where(np.isinf(self.dof), 1.0, np.where(self.dof > 2, self.dof / (self.dof - 2), np.nan))
-        return (self.spread * wider)[..., None, None] * self.scales
+        return (self.spread * wider)[..., None, None] * self.dispersions
 
     @property
     def mean(self) -> np.ndarray:
@@ -125,7 +125,7 @@ class Density:
         noise = rng.standard_normal((*lead, n_samples, d))
         wider = np.sqrt(np.take_along_axis(self.spread, component, -1))[..., None] * self._student(component, rng)
         rows = np.take_along_axis(self.means, component[..., None], -2)
-        for k, root in enumerate(np.linalg.cholesky(self.scales)):
+        for k, root in enumerate(np.linalg.cholesky(self.dispersions)):
             mine = component == k
             rows[mine] += (wider * noise)[mine] @ root.T
         return rows
@@ -134,8 +134,8 @@ class Density:
         """The density of some columns, in the order given."""
         chosen = list(columns)
         names = tuple(self.feature_names[j] for j in chosen)
-        scales = self.scales[:, chosen][:, :, chosen]
-        return dataclasses.replace(self, means=self.means[..., chosen], scales=scales, feature_names=names)
+        dispersions = self.dispersions[:, chosen][:, :, chosen]
+        return dataclasses.replace(self, means=self.means[..., chosen], dispersions=dispersions, feature_names=names)
 
     @property
     def log_weights(self) -> np.ndarray:
@@ -147,14 +147,14 @@ class Density:
         """Log density (..., K) of rows under each component, without weights."""
         squares = self.squares(y)
         n, p = (self.n_features, 1) if self.independent else (1, self.n_features)
-        roots = np.linalg.cholesky(self.scales)
+        roots = np.linalg.cholesky(self.dispersions)
         log_det = 2 * np.log(np.diagonal(roots, axis1=-2, axis2=-1)).sum(-1) + self.n_features * np.log(self.spread)
         return n * level(self.dof, p) - log_det / 2 + tail(squares, self.dof[:, None], p).sum(-1)
 
     def squares(self, y: np.ndarray) -> np.ndarray:
         """Squared distances (..., K, 1) of rows from the components, or (..., K, D) by column where these are independent."""
         found = []
-        for k, root in enumerate(np.linalg.cholesky(self.scales)):
+        for k, root in enumerate(np.linalg.cholesky(self.dispersions)):
             away = (y - self.means[..., k, :]) @ np.linalg.inv(root).T
             square = away**2 if self.independent else np.einsum("...d,...d->...", away, away)[..., None]
             found.append(square / self.spread[..., k, None])
@@ -177,14 +177,14 @@ class Density:
 
         found = np.zeros(1)
         for k in range(self.n_components):
-            width = np.sqrt(self.spread[..., k, None] * np.diagonal(self.scales[k]))
+            width = np.sqrt(self.spread[..., k, None] * np.diagonal(self.dispersions[k]))
             found = found + self.weights[..., k, None] * stdtr(self.dof[k], (y - self.means[..., k, :]) / width)
         return found
 
     def _quantile(self, prob: float) -> np.ndarray:
         from scipy.special import stdtrit
 
-        width = np.sqrt(self.spread[..., None] * np.diagonal(self.scales, axis1=-2, axis2=-1))
+        width = np.sqrt(self.spread[..., None] * np.diagonal(self.dispersions, axis1=-2, axis2=-1))
         ends = self.means + stdtrit(self.dof, prob)[:, None] * width
         absent = self.weights[..., None] == 0
         low, high = np.where(absent, np.inf, ends).min(-2), np.where(absent, -np.inf, ends).max(-2)
@@ -230,12 +230,12 @@ def conditional(joint: Density, given: Sequence[int], values: np.ndarray) -> Den
     known, names = joint.take(given), tuple(joint.feature_names[j] for j in rest)
     scores = joint.log_weights + known.log_parts(values)
     weights = np.exp(scores - log_sum(scores)[..., None])
-    inner = joint.scales[:, rest][:, :, rest]
+    inner = joint.dispersions[:, rest][:, :, rest]
     if joint.independent:
         means = np.broadcast_to(joint.means[:, rest], (*weights.shape, len(rest)))
         return Density(weights, means, inner, np.ones_like(weights), joint.dof, True, names)
-    across = joint.scales[:, given][:, :, rest]
-    slopes = np.linalg.solve(known.scales, across)
+    across = joint.dispersions[:, given][:, :, rest]
+    slopes = np.linalg.solve(known.dispersions, across)
     means = np.stack([(values - m[given]) @ slope + m[rest] for m, slope in zip(joint.means, slopes, strict=True)], -2)
     inner = inner - np.swapaxes(across, -1, -2) @ slopes
     inner = (inner + np.swapaxes(inner, -1, -2)) / 2  # symmetric to the last digit
@@ -259,25 +259,25 @@ def predictive(posterior: Mixture, prior: Any, names: Sequence[str]) -> Density:
     independent = structure.blocks(d).count > 1
     if not hasattr(components, "dof"):
         k = len(weights)
-        scales = np.broadcast_to(dense(components.covariance), (k, d, d))
-        return _density(weights / weights.sum(), np.asarray(components.mean), scales, np.full(k, np.inf), independent, names)
-    parts: list[tuple[np.ndarray, ...]] = [_student(components, dense)]
+        dispersions = np.broadcast_to(dense(components.covariance), (k, d, d))
+        return _density(weights / weights.sum(), np.asarray(components.mean), dispersions, np.full(k, np.inf), independent, names)
+    parts = [_student(components, dense)]
     rest = float(posterior.weights.unseen())
     if rest > 0:  # what sticks leave to components never seen, as in Mixture.predictive_log_prob
         unseen = prior.components
         if posterior.tied:
             unseen = replace(unseen, dof=components.dof, scale=components.scale)
         parts.append(tuple(a[:1] for a in _student(unseen, dense)))
-    means, scales, dof = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    means, dispersions, dof = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     weights = np.append(weights, rest) if rest > 0 else weights / weights.sum()
-    return _density(weights, means, scales, dof, independent, names)
+    return _density(weights, means, dispersions, dof, independent, names)
 
 
-def _density(weights, means, scales, dof, independent: bool, names: Sequence[str]) -> Density:
-    return Density(weights, means, scales, np.ones_like(weights), dof, independent, tuple(names))
+def _density(weights, means, dispersions, dof, independent: bool, names: Sequence[str]) -> Density:
+    return Density(weights, means, dispersions, np.ones_like(weights), dof, independent, tuple(names))
 
 
-def _student(components: Any, dense: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _student(components: Any, dense: Any) -> tuple[np.ndarray, ...]:
     """Means (K, D), scale matrices (K, D, D) and degrees of freedom (K,) of the Student t of each component."""
     mean, kappa = np.asarray(components.mean), np.asarray(components.mean_precision)
     dof = np.asarray(components.dof) - components.structure.blocks(components.n_features).size + 1
