@@ -57,14 +57,7 @@ def test_the_family_stays_what_it_is(word):
 def test_orientations_are_those_of_the_units_given(word):
     """Not those of standardised columns: other units of single columns are another model."""
     here, there = fitted(word), fitted(word, X @ MOVES["columns"])
-    assert abs(there.log_likelihood_ + len(X) * np.log(1.0) - here.log_likelihood_) > 1e-3
-
-
-def test_less_sharing_is_more_likely():
-    """From the same start, families that hold one another; each reaches a likelihood no lower than the smaller one."""
-    worth = {word: fitted(word).log_likelihood_ for word in MCLUST}
-    for smaller, larger in (("EII", "VII"), ("EEI", "VEI"), ("VEI", "VVI"), ("EVI", "VVI"), ("EEE", "VEE"), ("EEE", "EEV"), ("VEI", "VEE")):
-        assert worth[smaller] <= worth[larger] + 1e-6, (smaller, larger)
+    assert abs(there.log_likelihood_ - here.log_likelihood_) > 1e-3  # the units have determinant 1
 
 
 @pytest.mark.parametrize("word", ["VEI", "VVE", "VEV"])

@@ -1,4 +1,4 @@
-"""The structures of mclust reach its optima, or better ones, on the data sets of the package; its signs, names and numbers of parameters."""
+"""The structures of mclust reach its optima, or better ones, on the data sets of the package; its names, signs and counts of parameters."""
 
 from __future__ import annotations
 

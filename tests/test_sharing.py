@@ -87,6 +87,18 @@ def test_the_update_is_the_best_of_its_family(word, n_features):
     np.testing.assert_allclose(min(found), deviance(ours, own, rows), rtol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [("VEE", "VEV"), ("EVE", "VVE"), ("EVE", "EVV"), ("EEV", "VEV"), ("VEI", "VVI"), ("EVI", "VVI")]
+)
+def test_less_sharing_is_more_likely(smaller, larger):
+    """Families within others, with the same axes or free ones; sharing nothing is the covariance of each by itself."""
+    structure = COVARIANCE_TYPES[smaller][0]
+    own, rows = free_moments(structure, 3)
+    found = [shared(structure, SHARINGS[word], own, rows) if word in SHARINGS else own for word in (smaller, larger)]
+    dense = [np.asarray(structure.to_dense(a, 3)) for a in (*found, own)]
+    assert deviance(dense[0], dense[2], rows) > deviance(dense[1], dense[2], rows) + 1e-6
+
+
 @each_word
 def test_empty_components_have_no_say(word):
     structure, sharing = COVARIANCE_TYPES[word][0], SHARINGS[word]

@@ -12,8 +12,8 @@ import numpy as np
 from bayesgmm.analysis.bootstrap import compare, one_component
 from bayesgmm.analysis.selection import Table
 from bayesgmm.estimators.base import in_float64
-from bayesgmm.estimators.selection_options import ROWS_EACH, make_frames, make_problems
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
+from bayesgmm.estimators.selection_options import ROWS_EACH, make_frames, make_problems
 from bayesgmm.estimators.training import LONGEST, read_training
 from bayesgmm.inference.cells import Frame
 from bayesgmm.inference.compiling import make_room

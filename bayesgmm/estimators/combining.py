@@ -13,8 +13,8 @@ from bayesgmm.analysis.combine import Merge
 from bayesgmm.analysis.parameters import dense_covariances
 from bayesgmm.analysis.replaced import icl_curve
 from bayesgmm.estimators.base import in_float64
-from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, SHARINGS
+from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import read_rows
 from bayesgmm.inference.problem import prepare
 from bayesgmm.report.combination import printed

@@ -13,7 +13,6 @@ from bayesgmm.analysis.selection import bnb
 from bayesgmm.core.structures import Structure
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bayesian_prior import make_prior
-from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.covariance_types import (
     COVARIANCE_TYPES,
     MCLUST,
@@ -24,6 +23,7 @@ from bayesgmm.estimators.covariance_types import (
     restricted,
     volumes_shared,
 )
+from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.training import Training
 from bayesgmm.inference.cells import Frame
 from bayesgmm.inference.priors import flat_components

@@ -17,8 +17,8 @@ from bayesgmm.analysis.response import SLOW
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64
-from bayesgmm.estimators.evidence import MOST_DRAWS, rows_of_fit
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
+from bayesgmm.estimators.evidence import MOST_DRAWS, rows_of_fit
 from bayesgmm.estimators.training import read_rows
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.cells import responsibilities
