@@ -94,7 +94,7 @@ def check_conjugate(words: Iterable[str], instead: str) -> None:
 
 
 def check_columns_of(word: str, n_features: int) -> None:
-    """Mclust's words for one column are for one column."""
+    """Words for one column are for one column."""
     if word in ONE_COLUMN and n_features > 1:
         several = "'EII', 'EEI' or 'EEE'" if word == "E" else "'VII', 'VVI' or 'VVV'"
         raise ValueError(f"covariance_type={word!r} is for one column; X has {n_features}: choose {several}.")
