@@ -22,6 +22,9 @@ MOVES = {
 UNDER = {"VEI": "columns", "EVI": "columns", "VEE": "affine", "EVV": "affine"} | dict.fromkeys(("EVE", "VVE", "EEV", "VEV"), "rotation")
 """Under which maps each family stays what it is."""
 
+KEPT = ("VEI", "VEE", "EEV", "VVE")
+"""Tried by default: each way of finding the update."""
+
 
 def fitted(word: str, x=X, **options):
     """A fit from given labels, the same whatever the units."""
@@ -39,7 +42,7 @@ def test_old_structures_have_two_names(word):
     assert kind_of(word) == kind_of(SAME[word]) and word_for(kind_of(word)) == SAME[word]
 
 
-@pytest.mark.parametrize("word", SHARINGS)
+@pytest.mark.parametrize("word", [pytest.param(word, marks=() if word in KEPT else pytest.mark.slow) for word in SHARINGS])
 def test_the_family_stays_what_it_is(word):
     """Likelihood and parameters move with the units of the rows."""
     turn, shift = MOVES[UNDER[word]], np.array([3.0, -1.0, 100.0])
