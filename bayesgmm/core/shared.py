@@ -29,7 +29,7 @@ class SharedGaussian:
     law : FlatGaussian or NormalWishart
         Not tied; full or diagonal.
     sphere : Array, shape (packed,)
-        A covariance that is round in the units the orientations are measured in: those of the data. In other coordinates it is an ellipsoid.
+        What is round in the units that orientations are measured in, those of the data: there the identity, in other coordinates not.
     sharing : Sharing
 
     References

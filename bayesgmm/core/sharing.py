@@ -23,7 +23,7 @@ from bayesgmm.core.linalg import cholesky, eigh, solve_lower
 from bayesgmm.core.structures import Diagonal, Structure
 
 LEAST = 1e-12
-"""Smallest variance, about 1 being usual, that keeps logarithms finite where a component has no extent in some direction."""
+"""Variance, about 1 being usual, that keeps logarithms finite where a component has no extent in some direction."""
 
 STEPS = 60
 """Most Newton steps for the volumes of matrices of one shape; few are needed."""
@@ -129,10 +129,11 @@ def of_one_shape(structure: Structure, own, rows):
     Govaert (1995, sec. 3.1.2), :math:`\lambda_k = \mathrm{tr}(W_k C^{-1}) / (D n_k)`, which never raises it, whichever is lower.
     """
     d, share, present, eps = own.shape[-1], rows / rows.sum(), rows > 0, jnp.finfo(own.dtype).eps
-    identity, scatter = structure.identity(d).astype(own.dtype), own * _wide(share, own)
+    identity = structure.identity(d).astype(own.dtype)
+    scatter = (own + LEAST * identity) * _wide(share, own)
 
     def shape(logs):
-        return (scatter * _wide(jnp.exp(-logs), own)).sum(0) + LEAST * identity
+        return (scatter * _wide(jnp.exp(-logs), own)).sum(0)
 
     def at(logs):
         logs = jnp.where(present, logs - share @ logs, 0)

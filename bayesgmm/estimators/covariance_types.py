@@ -89,13 +89,12 @@ def check_conjugate(words: Iterable[str], instead: str) -> None:
     found = [word for word in words if word in SHARINGS]
     if found:
         known = ", ".join(f"{word!r}" for word in COVARIANCE_TYPES if word not in SHARINGS)
-        raise ValueError(
-            f"covariance_type {', '.join(map(repr, found))} has no conjugate prior, so no variational fit: {instead}, or choose among {known}."
-        )
+        said = f"covariance_type {', '.join(map(repr, found))} has no conjugate prior, so no variational fit"
+        raise ValueError(f"{said}: {instead}, or choose among {known}.")
 
 
 def check_columns_of(word: str, n_features: int) -> None:
-    """Mclust's words for one column are for one column."""
+    """Words for one column are for one column."""
     if word in ONE_COLUMN and n_features > 1:
         several = "'EII', 'EEI' or 'EEE'" if word == "E" else "'VII', 'VVI' or 'VVV'"
         raise ValueError(f"covariance_type={word!r} is for one column; X has {n_features}: choose {several}.")

@@ -43,8 +43,9 @@ class GaussianMixture(MixtureEstimator):
     ----------
     n_components : int, default 1
         Number of components K.
-    covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"}, default "full"
-        Structure of the covariances; the tied ones share one matrix among components.
+    covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", "EII", ..., "VVV", "E", "V"}, default "full"
+        Structure of the covariances; the tied ones share one matrix among components. mclust's names say whether volume, shape and
+        orientation are equal or vary: docs/how-to/structures.md. Where only some of them are, orientations are in the units of the data.
     tol : float, default 1e-8
         Stop when the expected remaining gain of the objective is below ``tol`` nats per row.
     reg_covar : float, default 1e-6
@@ -69,7 +70,8 @@ class GaussianMixture(MixtureEstimator):
         Accepted for compatibility.
     prior : None, "default" or Mixture, default None
         None: maximum likelihood. "default": the Normal-inverse-Wishart prior of docs (flat weights). A `Mixture` of a weight law
-        and a `NormalWishart` in the units of the data: maximum a posteriori under it.
+        and a `NormalWishart` in the units of the data: maximum a posteriori under it. Where covariances share parts, its density is
+        restricted to those that do, and not normalised again.
     chunk_size : int, optional
         Rows a chunk; the answer depends on it only to rounding.
     dtype : {"float64", "float32"}, default "float64"
@@ -85,7 +87,8 @@ class GaussianMixture(MixtureEstimator):
     means_ : ndarray, shape (K, D)
         In units of the data.
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical, (D,) tied_diag, () tied_spherical.
+        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical, (D,) tied_diag, () tied_spherical; where parts of them are shared
+        (K, D) "VEI" and "EVI", (K, D, D) others.
     converged_ : bool
     n_iter_ : int
     lower_bound_, log_likelihood_ : float
@@ -107,7 +110,7 @@ class GaussianMixture(MixtureEstimator):
     References
     ----------
     Dempster, Laird & Rubin (1977), JRSS B 39; McLachlan & Peel (2000), Finite Mixture Models; Fraley & Raftery (2007), Journal of
-    Classification 24, for the prior.
+    Classification 24, for the prior; Celeux & Govaert (1995), Pattern Recognition 28, for the structures.
 
     Examples
     --------

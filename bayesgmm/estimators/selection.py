@@ -155,8 +155,8 @@ def select(
         Numbers of components; those with fewer than five rows for each component are not tried. By the evidence, a structure is given up
         after three numbers without a new best.
     covariance_type : str or sequence of str
-        Of "full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", and mclust's "EII" to "VVV" ("E", "V" for one column); "mclust"
-        is short for all of these. Those that share some of volume, shape and orientation have no variational fits, so they are compared
+        Of "full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", mclust's "EII" to "VVV" ("E", "V" for one column); "mclust"
+        is short for all of mclust's. Those that share some of volume, shape and orientation have no variational fits, so they are compared
         by criteria of maximum likelihood only: docs/how-to/structures.md.
     criterion : {"evidence", "elbo", "icl_exact", "held_out", "bic", "aic", "aicc", "icl", "icl_soft", "nec", "slope"}, default "evidence"
         What decides. The first four compare variational fits; the table then has the criteria of EM started from them as well. The others

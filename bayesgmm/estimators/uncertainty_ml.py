@@ -15,6 +15,7 @@ from bayesgmm.analysis.rows import law_inward, rows_inward
 from bayesgmm.analysis.unconstrained import n_coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
+from bayesgmm.estimators.covariance_types import SHARINGS
 from bayesgmm.estimators.evidence import MOST_DRAWS
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
@@ -26,6 +27,8 @@ from bayesgmm.validation import check_number, check_option, check_seed
 CURVATURE = ("observed_information", "sandwich")
 OF_PART = (*CURVATURE, "bootstrap", "weighted_bootstrap", "jackknife")
 """Methods for rows that are known in part; with groups, only the first."""
+CHARTED = (*CURVATURE, "jackknife")
+"""Methods whose draws are made in coordinates of free covariances."""
 
 METHODS = (*CURVATURE, "bootstrap", "weighted_bootstrap", "parametric_bootstrap", "jackknife")
 
@@ -42,6 +45,11 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
     n, seed = int(n_draws), check_seed(random_state)
     if model.prior is not None:
         raise ValueError("uncertainty of a fit with a prior: use BayesianGaussianMixture, whose posterior has it; prior must be None here.")
+    if model.covariance_type in SHARINGS and method in CHARTED:
+        raise ValueError(
+            f'method="{method}" moves every covariance freely, which covariance_type={model.covariance_type!r} does not allow; '
+            'use method="bootstrap", "weighted_bootstrap" or "parametric_bootstrap".'
+        )
     if model.collapsed_:
         raise FitError("The fit has warned that its likelihood has no meaningful maximum here; then there are no standard errors either.")
     values, weight = read_rows_of_fit(model, X, sample_weight, part=True)
@@ -71,7 +79,7 @@ def _curved(point: Mixture, y, weight, counts: np.ndarray, robust: bool, n: int,
 
 def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, told: Progress) -> Draws:
     """Fits of other sets, without those that collapsed."""
-    rng, prior = np.random.default_rng(seed), model.prior_
+    rng, prior = np.random.default_rng(seed), law_inward(model._coordinates, model.prior_)
     if method in ("parametric_bootstrap", "jackknife") and (weight != 1).any():
         raise ValueError(f'method="{method}" cannot take weights; use "bootstrap" or "weighted_bootstrap", or repeat rows.')
 
