@@ -145,7 +145,7 @@ def _allowed(value: Any, labels: np.ndarray | None, n: int) -> np.ndarray | None
     given = None
     if value is not None:
         given = np.asarray(value)
-        if given.ndim != 2 or len(given) != n or not given.shape[1] or given.dtype.kind not in "bui" or not np.isin(given, (0, 1)).all():
+        if given.ndim != 2 or len(given) != n or not given.shape[1] or given.dtype.kind not in "buif" or not np.isin(given, (0, 1)).all():
             raise ValueError(f"allowed must be True or False, of shape ({n}, C) for the first C components; got {brief(value)}.")
         given = given.astype(bool)
     if labels is None:

@@ -154,7 +154,7 @@ def test_errors_of_measurement_are_taken_out_of_the_spread():
     sd = rng.uniform(0.3, 1.5, (n, 2))
     noisy = true + sd * rng.standard_normal((n, 2))
     model = fit(bg.Observations(noisy, error_covariance=sd**2), "diag")
-    np.testing.assert_allclose(np.sqrt(model.covariances_), [[1, 0.5]] * 2, rtol=0.07)
+    np.testing.assert_allclose(np.sqrt(model.covariances_), [[1, 0.5]] * 2, rtol=0.1)
     assert np.sqrt(fit(noisy, "diag").covariances_).min() > 1
     closer = model.impute(bg.Observations(noisy, error_covariance=sd**2))
     assert np.mean((closer - true) ** 2) < 0.8 * np.mean((noisy - true) ** 2)

@@ -91,8 +91,11 @@ def _through(step, start):
 
 
 def eigh(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Eigenvalues (..., D), ascending, and eigenvectors (..., D, D) of symmetric matrices, one matrix after the other where `LAPACK_WAITS`."""
-    return _eigh(matrix) if LAPACK_WAITS else tuple(jnp.linalg.eigh(matrix))  # type: ignore[return-value]
+    """Eigenvalues (..., D), ascending, and eigenvectors (..., D, D) of symmetric matrices; one after the other where `LAPACK_WAITS`."""
+    if LAPACK_WAITS:
+        return _eigh(matrix)
+    values, vectors = jnp.linalg.eigh(matrix)
+    return values, vectors
 
 
 @jax.custom_jvp

@@ -198,6 +198,9 @@ def read_data(estimator: Any, X: Any, sample_weight: Any, checkpoint: Any = None
             if value != usual:
                 raise ValueError(f"{name} is for rows that are read as they are needed: give bayesgmm.scan(X) instead of X.")
         training = read_training(X, sample_weight, estimator.n_components, "n_components", estimator.missing)
+        named = training.known.n_named if training.known else 0
+        if named > estimator.n_components:
+            raise ValueError(f"Labels name {named} components, more than n_components = {estimator.n_components}.")
         return InMemory(training, make_problem(estimator, training), settings_of(estimator))
     check_unweighted(sample_weight)
     check_option("passes", passes, PASSES)
