@@ -115,3 +115,18 @@ def test_use_the_model_says_what_its_example_prints(tmp_path):
     assert f"(p = {p[0]:.2f})" in page and f"(p = {p[2]:.1g})" in page
     error = re.search(r"error left out ([\d.]+)%", printed).group(1)
     assert f"({error} %)" in page
+
+
+def test_incomplete_rows_says_what_its_example_prints(tmp_path):
+    printed = printed_by(ROOT / "examples" / "incomplete_rows.py", tmp_path)
+    page = " ".join((ROOT / "docs" / "how-to" / "incomplete-rows.md").read_text(encoding="utf-8").split())
+    share, whole, n = re.search(r"(\d+)% of the numbers are missing; (\d+) of (\d+) rows", printed).groups()
+    assert f"{share} % of the numbers are missing and {whole} of {n} rows are complete" in page
+    same = re.search(r"([\d.]+)% of the birds are in the component", printed).group(1)
+    assert f"{same} % of the birds are then in the component" in page
+    off, mean, inside = re.search(r"are ([\d.]+) standard deviations off, column means ([\d.]+); (\d+)%", printed).groups()
+    assert f"{off} standard deviations off on average (the mean of the column: {mean}), and {inside} % of them" in page
+    wider = re.search(r"means are (\d+)% larger", printed).group(1)
+    assert f"component means are {wider} % larger" in page
+    right = re.search(r"([\d.]+)% of all birds get the right one", printed).group(1)
+    assert f"{right} % of all birds get the right one" in page
