@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesgmm.analysis import density
 from bayesgmm.analysis.collapsed import Collapse
-from bayesgmm.core import components, coordinates, mixture, points, shared, sharing, statistics, structures, weights
+from bayesgmm.core import components, coordinates, frozen, mixture, points, shared, sharing, statistics, structures, weights
 from bayesgmm.inference import accelerate, loop
 
 MODELS = ("BayesianGaussianMixture", "DiscriminantAnalysis", "GaussianMixture", "KMeans")
@@ -42,6 +42,7 @@ KNOWN = {
         components.NormalWishart,
         coordinates.Coordinates,
         density.Density,
+        frozen.Frozen,
         mixture.MAP,
         mixture.Mixture,
         points.FlatGaussian,

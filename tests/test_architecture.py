@@ -33,6 +33,7 @@ LAYERS = (
     ("core.components",),
     ("core.shared",),
     ("core.mixture",),
+    ("core.frozen",),
     ("core.coordinates",),
     ("inference",),
     ("analysis",),

@@ -242,3 +242,35 @@ def test_bad_input_is_told(make, words):
     x[0] = np.nan, 70.0
     with pytest.raises(ValueError, match=words):
         make(x)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_frozen_components_stay_and_the_others_are_found(kind):
+    free = fit(FAITHFUL, kind)
+    known = (free.means_[1:], free.covariances_[1:])
+    model = fit(FAITHFUL, kind, frozen=known)
+    np.testing.assert_allclose(model.means_[0], free.means_[1], rtol=1e-12)
+    np.testing.assert_allclose(model.covariances_[0], free.covariances_[1], rtol=1e-10)
+    np.testing.assert_allclose(model.means_[1], free.means_[0], rtol=1e-5)
+    assert model.log_likelihood_ == pytest.approx(free.log_likelihood_, abs=1e-6)
+    own = 2 + {"full": 3, "diag": 2, "spherical": 1}[kind]
+    assert model.n_parameters_ == free.n_parameters_ - own
+    gaps = holes(FAITHFUL, 0.2, 0)
+    part = fit(gaps, kind, frozen=known, missing="at_random")
+    np.testing.assert_allclose(part.means_[0], free.means_[1], rtol=1e-12)
+    np.testing.assert_allclose(part.means_[1], free.means_[0], rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"frozen": 1}, "must be a pair"),
+        ({"frozen": ([[1.0, 2.0]], [[1.0, 2.0]])}, "covariances in frozen must have shape"),
+        ({"frozen": ([[1.0, 2.0]] * 3, [np.eye(2)] * 3)}, "3 components, more than"),
+        ({"frozen": ([[1.0, 2.0]], [np.eye(2)]), "kind": "tied"}, "covariances of their own"),
+        ({"frozen": ([[1.0, 2.0]], [-np.eye(2)])}, "positive definite"),
+    ],
+)
+def test_bad_frozen_components_are_told(options, words):
+    with pytest.raises(ValueError, match=words):
+        fit(FAITHFUL, **options)

@@ -109,10 +109,11 @@ def restricted(word: str, law: Any, coordinates: Coordinates) -> Any:
     return SharedGaussian(law, sphere, sharing)
 
 
-def count_parameters(word: str, n_components: int, n_features: int) -> int:
-    """Free parameters of a mixture, as mclust counts them."""
+def count_parameters(word: str, n_components: int, n_features: int, n_fixed: int = 0) -> int:
+    """Free parameters of a mixture, as mclust counts them; of components that are known only the weights are free."""
     structure, tied, sharing = kind_of(word)
-    return criteria.n_parameters(structure, tied, n_components, n_features, sharing)
+    known = n_fixed * (n_features + structure.n_parameters(n_features))
+    return -known + criteria.n_parameters(structure, tied, n_components, n_features, sharing)
 
 
 def fewest_rows(word: str, n_features: int) -> int:

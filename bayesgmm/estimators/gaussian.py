@@ -9,18 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
+from bayesgmm.analysis.rows import law_inward
+from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.shared import SharedGaussian
 from bayesgmm.core.weights import FlatWeights, PointWeights
 from bayesgmm.estimators.base import FitWarning
-from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, fewest_rows, restricted
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, SHARINGS, fewest_rows, restricted
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import (
     Training,
     announcer,
     make_starts,
+    n_frozen,
     previous,
     settings_of,
 )
@@ -79,6 +82,9 @@ class GaussianMixture(MixtureEstimator):
     missing : {"error", "at_random"}, default "error"
         What NaN in the rows means: a mistake, or a number that is missing at random, given those that are there. Bound and likelihood
         are then exactly those of the numbers that are there.
+    frozen : (array (F, D), array), optional
+        Means and covariances, shaped as those of `covariances_`, of F components that are known, in units of the data: the fit finds
+        their weights and all of the others. They come first, in the order given. Not for covariances that components share.
 
     Attributes
     ----------
@@ -142,6 +148,7 @@ class GaussianMixture(MixtureEstimator):
         chunk_size=None,
         dtype="float64",
         missing="error",
+        frozen=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -161,6 +168,7 @@ class GaussianMixture(MixtureEstimator):
         self.chunk_size = chunk_size
         self.dtype = dtype
         self.missing = missing
+        self.frozen = frozen
 
     def _search(self, prior, problem: Problem, training: Training) -> Fit:
         """The best of several starts."""
@@ -239,6 +247,13 @@ class GaussianMixture(MixtureEstimator):
             warnings.warn(collapse_message(self.collapsed_, getattr(self, "feature_names_in_", None)), FitWarning, stacklevel=4)
 
     def _prior(self, problem: Problem):
+        prior = self._prior_of_all(problem)
+        if self.frozen is None:
+            return prior
+        return Frozen(prior, law_inward(problem.coordinates, check_frozen(self, problem)))
+
+    def _prior_of_all(self, problem: Problem):
+        """What the parameters say of components that are not known."""
         structure, tied = COVARIANCE_TYPES[self.covariance_type]
         k, d, coordinates = self.n_components, problem.n_features, problem.coordinates
         if self.prior is None:
@@ -256,7 +271,8 @@ class GaussianMixture(MixtureEstimator):
 
     def _collapsed(self, result) -> np.ndarray:
         needed = fewest_rows(self.covariance_type, result.posterior.components.n_features)
-        return collapsed(result.posterior, result.stats, self.reg_covar, needed)
+        found = collapsed(result.posterior, result.stats, self.reg_covar, needed)
+        return found & (np.arange(len(found)) >= n_frozen(self))
 
     def _starts(self, prior, problem: Problem, training: Training) -> list:
         last = previous(self, problem)
@@ -285,10 +301,24 @@ class GaussianMixture(MixtureEstimator):
             covariance = structure.inverse(structure.factor(jnp.asarray(precision)))
             covariance = covariance[None] if start.tied else covariance
         given = problem.coordinates.mixture_inward(Mixture(weights, Gaussian(means, covariance, structure)))
+        if isinstance(prior, Frozen):
+            return prior.fixed(given)
         law = prior.components
         if isinstance(law, SharedGaussian):  # the loop starts from a model of the family
             return replace(given, components=law.restricted(given.components, given.weights.mean()))
         return given
+
+
+def check_frozen(model: GaussianMixture, problem: Problem) -> Gaussian:
+    """Components that are known, in the units of the data."""
+    structure, tied = COVARIANCE_TYPES[model.covariance_type]
+    if tied or model.covariance_type in SHARINGS:
+        raise ValueError(f"frozen components need covariances of their own; covariance_type={model.covariance_type!r} shares them.")
+    n, d = problem.n_fixed, problem.n_features
+    means = check_array("The means in frozen", model.frozen[0], (n, d))
+    covariances = check_array("The covariances in frozen", model.frozen[1], (n,) + (d,) * structure.rank)
+    check_positive_definite("The covariances in frozen", covariances, structure.rank)
+    return Gaussian(jnp.asarray(means), jnp.asarray(covariances), structure)
 
 
 def _check_map_prior(prior: Mixture, k: int, d: int, structure, tied: bool) -> None:

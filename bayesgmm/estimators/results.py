@@ -70,7 +70,7 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     estimator.n_features_in_ = d
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     _put(estimator, "_places", data.places)
-    estimator.n_parameters_ = count_parameters(estimator.covariance_type, estimator.n_components_, d)
+    estimator.n_parameters_ = count_parameters(estimator.covariance_type, estimator.n_components_, d, data.problem.n_fixed)
     _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
     estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows

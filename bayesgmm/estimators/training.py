@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import warnings
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
@@ -18,12 +20,13 @@ from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.incomplete import prepare_known
 from bayesgmm.inference.initialise import STARTS, by_ward, start_from
-from bayesgmm.inference.limits import within
+from bayesgmm.inference.limits import beside, within
 from bayesgmm.inference.problem import SAMPLE, Problem, padded, prepare
 from bayesgmm.inference.restarts import Settings, split_keys
 from bayesgmm.observations import Observations
 from bayesgmm.validation import (
     MOST,
+    brief,
     check_columns,
     check_enough,
     check_flag,
@@ -217,9 +220,23 @@ def make_problem(estimator, training: Training) -> Problem:
     make_room()
     structure, _ = COVARIANCE_TYPES[estimator.covariance_type]
     if training.known is not None:
-        return prepare_known(training.known.take(training.weight > 0), structure, estimator.dtype)
-    values, weight = training.used()
-    return prepare(values, weight, structure, estimator.dtype)
+        problem = prepare_known(training.known.take(training.weight > 0), structure, estimator.dtype)
+    else:
+        problem = prepare(*training.used(), structure, estimator.dtype)
+    return dataclasses.replace(problem, n_fixed=n_frozen(estimator))
+
+
+def n_frozen(estimator) -> int:
+    """Components that are known beforehand."""
+    given = getattr(estimator, "frozen", None)
+    if given is None:
+        return 0
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise ValueError(f"frozen must be a pair, means (F, D) and covariances of F components; got {brief(given)}.")
+    n = len(np.atleast_2d(given[0]))
+    if n > estimator.n_components:
+        raise ValueError(f"frozen has {n} components, more than n_components = {estimator.n_components}.")
+    return n
 
 
 def make_starts(estimator, prior, problem: Problem, training: Training, n_components: int) -> list:
@@ -234,6 +251,7 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
     known = None if training.known is None else training.known.take(training.weight > 0)
     limits = known if known is not None and (known.allowed is not None or known.group is not None) else None
     few = limits is not None or len(problem.x) <= SAMPLE
+    fixed = prior.known if isinstance(prior, Frozen) else None
     spaces = _spaces(problem) if few else ()
 
     def start(i: int):
@@ -242,6 +260,8 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         assigned = by_ward(rows, some.weight, n_components) if name == "ward" else None
         if assigned is None:
             assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, some.weight, n_components)
+        if fixed is not None:
+            assigned = beside(np.asarray(fixed.predictive_log_prob(some.x)), np.asarray(assigned), np.asarray(some.weight), n_components)
         if limits is not None:
             assigned = within(limits, np.asarray(assigned), np.asarray(some.weight), n_components)
         return start_from(prior, some.x, assigned, some.weight, n_components)

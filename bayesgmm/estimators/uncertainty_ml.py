@@ -50,6 +50,8 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
             f'method="{method}" moves every covariance freely, which covariance_type={model.covariance_type!r} does not allow; '
             'use method="bootstrap", "weighted_bootstrap" or "parametric_bootstrap".'
         )
+    if model.frozen is not None and method in CHARTED:
+        raise ValueError(f'method="{method}" moves every component, and some are frozen; use "bootstrap" or "weighted_bootstrap".')
     if model.collapsed_:
         raise FitError("The fit has warned that its likelihood has no meaningful maximum here; then there are no standard errors either.")
     values, weight = read_rows_of_fit(model, X, sample_weight, part=True)

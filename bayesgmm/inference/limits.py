@@ -29,6 +29,19 @@ def within(known: Known, assigned: np.ndarray, weight: np.ndarray, n_components:
     return resp
 
 
+def beside(known: np.ndarray, assigned: np.ndarray, weight: np.ndarray, n_components: int) -> np.ndarray:
+    """Responsibilities (N', K) from labels (N',) or responsibilities of a start, clusters numbered so that known components are first.
+
+    ``known`` (N', F) are log densities of the rows under these: each gets the cluster that fits it best.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    resp = np.eye(n_components)[assigned] if assigned.ndim == 1 else np.asarray(assigned, float)
+    share = resp * weight[:, None]
+    first = linear_sum_assignment(known.T @ share / np.maximum(share.sum(0), 1e-300), maximize=True)[1]
+    return resp[:, np.append(first, np.setdiff1d(np.arange(n_components), first))]
+
+
 def _together(resp: np.ndarray, group: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Responsibilities with those of a group averaged."""
     found, together = resp.copy(), group >= 0

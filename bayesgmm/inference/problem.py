@@ -75,6 +75,8 @@ class Problem:
         What is known of the rows where that is not just all their numbers; ``x`` then holds what is expected of them, for starts.
     part : Arranged, optional
         The same, as passes are made over it.
+    n_fixed : int
+        Components that are known beforehand, the first ones.
     """
 
     x: jax.Array
@@ -85,6 +87,7 @@ class Problem:
     dependent: tuple[int, ...]
     known: Any = None
     part: Any = None
+    n_fixed: int = 0
 
     @property
     def structure(self) -> Structure:
@@ -111,8 +114,8 @@ class Problem:
 
     @property
     def n_named(self) -> int:
-        """Components that labels of rows may name."""
-        return 0 if self.known is None else self.known.n_named
+        """Components, the first ones, that keep their places: those that are known, or that labels of rows may name."""
+        return max(self.n_fixed, 0 if self.known is None else self.known.n_named)
 
     def sampled(self, key) -> Problem:
         """The same problem with a random sample of the rows, where there are many; see the function of that name."""
