@@ -62,6 +62,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     """What every command that fits takes."""
     _add_source(parser)
     parser.add_argument("--sample", type=int, help="with --stream: rows that starts, pruning and comparisons look at (default: 65536)")
+    parser.add_argument("--missing", choices=("error", "at_random"), default="error", help="what empty cells mean (default: a mistake)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--no-cache", action="store_true", help="do not keep compiled programs in the user's cache folder")
@@ -141,7 +142,8 @@ def run_select(args: argparse.Namespace) -> int:
     from bayesgmm.estimators import select
 
     names = tuple(name.strip() for name in args.covariance.split(","))
-    selection = select(given.x, range(1, args.max_components + 1), names, args.criterion, args.prior, random_state=args.seed)
+    options = {"random_state": args.seed, "missing": args.missing}
+    selection = select(given.x, range(1, args.max_components + 1), names, args.criterion, args.prior, **options)
     seconds = time.perf_counter() - began
     from bayesgmm.report import files
 
@@ -164,7 +166,8 @@ def run_predict(args: argparse.Namespace) -> int:
     model = load(args.model)
     if not hasattr(model, "row_table"):
         raise ValueError(f"{args.model!r} holds a {type(model).__name__}; predict needs a mixture.")
-    n = write_predictions(model, args.out, read_given(args.source, _columns(args.columns), args.stream).x, first=1)
+    missing = "error" if args.stream else model.missing
+    n = write_predictions(model, args.out, read_given(args.source, _columns(args.columns), args.stream, missing=missing).x, first=1)
     print(f"Wrote component (from 1, as in the summary), probability and log density of {n} rows to {args.out}.", file=sys.stderr)
     return 0
 
@@ -184,7 +187,7 @@ def _given(args: argparse.Namespace):
     from bayesgmm.given import read_given
     from bayesgmm.validation import check_number
 
-    given = read_given(args.source, _columns(args.columns), args.stream, args.sample)
+    given = read_given(args.source, _columns(args.columns), args.stream, args.sample, args.missing)
     if "restarts" in args:
         check_number("--restarts", args.restarts, 1, integer=True)
     check_number("--seed", args.seed, 0, integer=True)
@@ -215,7 +218,11 @@ def _fit_one(given, args):
     from bayesgmm.progress import Progress
 
     model = BayesianGaussianMixture(
-        n_components=args.max_components or given.most(MOST), covariance_type=args.covariance, n_init=args.restarts, random_state=args.seed
+        n_components=args.max_components or given.most(MOST),
+        covariance_type=args.covariance,
+        n_init=args.restarts,
+        random_state=args.seed,
+        missing=args.missing,
     )
     with Progress() as tell, warnings.catch_warnings(record=True) as said:
         tell(f"fitting {args.covariance} covariances ...")
@@ -231,7 +238,7 @@ def _best_of_all(given, args):
     from bayesgmm.estimators import select
 
     most = args.max_components or given.most(MOST)
-    selection = select(given.x, range(1, most + 1), STRUCTURES, random_state=args.seed)
+    selection = select(given.x, range(1, most + 1), STRUCTURES, random_state=args.seed, missing=args.missing)
     return selection.best, selection
 
 

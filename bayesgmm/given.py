@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.datasets import dataset_names
+from bayesgmm.frames import Rows
 from bayesgmm.inference.problem import SAMPLE
 from bayesgmm.reading import scan
 from bayesgmm.tables import read_table
-from bayesgmm.validation import check_enough, check_spread, count_distinct
+from bayesgmm.validation import check_enough, check_spread, count_distinct, without_gaps
 
 
 @dataclasses.dataclass
@@ -45,9 +46,10 @@ class Given:
         if self.values is None:
             return
         weight = np.ones(len(self.values))
-        check_spread(self.values, weight, self.columns, data=repr(name))
+        values = without_gaps(Rows(self.values, self.columns), weight)
+        check_spread(values, weight, self.columns, data=repr(name))
         if n_components is not None:
-            check_enough(self.values, weight, n_components, "--max-components", repr(name))
+            check_enough(values, weight, n_components, "--max-components", repr(name))
 
     def batches(self) -> Iterable[np.ndarray]:
         """All rows, a batch at a time."""
@@ -60,17 +62,19 @@ def _chosen(name: str, columns: Sequence[str]) -> Sequence[str | int]:
     return [int(column[1:]) for column in columns] if bare else columns
 
 
-def read_given(name: str, columns: Sequence[str] | None, stream: bool, sample: int | None = None) -> Given:
+def read_given(name: str, columns: Sequence[str] | None, stream: bool, sample: int | None = None, missing: str = "error") -> Given:
     """A file or a data set's name; folders, patterns and, if asked to ``stream``, files are not read into memory."""
     folder = Path(name).is_dir() and name not in dataset_names()
     if stream or folder or (any(sign in name for sign in "*?[") and not Path(name).exists()):
+        if missing != "error":
+            raise ValueError("--missing is for rows in memory; those that are read as they are needed must be complete.")
         size = SAMPLE if sample is None else sample
         source = scan(name, sample=size) if columns is None else scan(name, _chosen(name, columns), sample=size)
         names = source.names or tuple(f"x{j}" for j in range(source.n_features))
         return Given(source, None, names, ("",) * len(names), Path(name).name)
     if sample is not None:
         raise ValueError("--sample is for rows that are not read into memory; add --stream.")
-    table = read_table(name, columns)
+    table = read_table(name, columns, gaps=missing != "error")
     import pandas
 
     frame = pandas.DataFrame(table.values, columns=list(table.columns))

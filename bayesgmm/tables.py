@@ -37,8 +37,8 @@ class Table(NamedTuple):
     title: str
 
 
-def read_table(source: str, columns: Sequence[str] | None = None) -> Table:
-    """Read a file, or a data set by name; ``columns`` picks some of them, in that order.
+def read_table(source: str, columns: Sequence[str] | None = None, gaps: bool = False) -> Table:
+    """Read a file, or a data set by name; ``columns`` picks some of them, in that order; with ``gaps`` numbers may be missing.
 
     Raises
     ------
@@ -57,7 +57,12 @@ def read_table(source: str, columns: Sequence[str] | None = None) -> Table:
     frame = _pick(_read(path, suffix), columns, source)
     _refuse_text(frame, source)
     names = tuple(frame.columns)
-    return Table(check_rows(frame, what=repr(source)).values, names, ("",) * len(names), path.name)
+    return Table(
+        check_rows(frame, what=repr(source), gaps=gaps, instead="--missing at_random takes them as they are").values,
+        names,
+        ("",) * len(names),
+        path.name,
+    )
 
 
 def _dataset(name: str, columns: Sequence[str] | None) -> Table:

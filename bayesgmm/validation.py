@@ -18,6 +18,9 @@ LARGEST = 1e70
 MOST = 1e9
 """Options and hyperparameters beyond this are refused: nobody means them, and sums of them would lose digits."""
 
+INSTEAD = 'mixtures take them with missing="at_random"'
+"""What can be done about numbers that are missing."""
+
 RESOLUTION = 1e-14
 """A column whose spread is below this share of its values is rounding noise."""
 
@@ -75,10 +78,10 @@ def check_flag(name: str, value: Any) -> bool:
     raise ValueError(f"{name} must be True or False; got {brief(value)}.")
 
 
-def check_rows(data: Any, *, names: Names = None, what: str = "Input X", gaps: bool = False) -> Rows:
+def check_rows(data: Any, *, names: Names = None, what: str = "Input X", gaps: bool = False, instead: str = INSTEAD) -> Rows:
     """A finite two-dimensional array (N, D) with N, D >= 1; ``names`` label the columns of plain arrays in messages.
 
-    With ``gaps`` numbers may be missing (NaN), but for a column without any.
+    With ``gaps`` numbers may be missing (NaN), but for a column without any; otherwise the error says what to do ``instead``.
     """
     rows = to_rows(data)
     values, labels = rows.values, rows.names or names
@@ -88,11 +91,11 @@ def check_rows(data: Any, *, names: Names = None, what: str = "Input X", gaps: b
     for axis, kind in enumerate(("sample(s)", "feature(s)")):
         if values.shape[axis] == 0:
             raise ValueError(f"Found array with 0 {kind} (shape={values.shape}) while a minimum of 1 is required.")
-    check_finite(values, labels, what, gaps)
+    check_finite(values, labels, what, gaps, instead)
     return rows
 
 
-def check_finite(values: np.ndarray, names: Names, what: str = "Input X", gaps: bool = False) -> None:
+def check_finite(values: np.ndarray, names: Names, what: str = "Input X", gaps: bool = False, instead: str = "") -> None:
     """No NaN (but for ``gaps``), no infinity, nothing too large to be squared; the first few places are named."""
     if gaps:
         values = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
@@ -107,7 +110,7 @@ def check_finite(values: np.ndarray, names: Names, what: str = "Input X", gaps: 
             shown = "; ".join(f"row {i}, {column_label(j, names)}" for i, j in places[:3])
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             advice = "Drop those rows or fill them in" if bad is not large else "Rescale, or drop those rows if they mean missing values"
-            advice += '; mixtures take them with missing="at_random"' if kind == "NaN" else ""
+            advice += f"; {instead}" if kind == "NaN" and instead else ""
             raise ValueError(f"{what} contains {kind} at {shown}{more} (counting from 0). {advice}.")
 
 
@@ -171,6 +174,18 @@ def _check_drowned(used: np.ndarray, low: np.ndarray, high: np.ndarray, names: N
         i = np.abs(used[:, j] - centre[j]).argmax()
         told = f"holds {used[i, j]:g} while the other rows lie within about {typical[j]:.2g} of {centre[j]:.4g}"
         raise ValueError(f"In {data}, {column_label(j, names)} {told}; is that a code for a missing value? Drop such rows or rescale.")
+
+
+def without_gaps(rows: Rows, weight: np.ndarray) -> np.ndarray:
+    """Rows (N, D) with the median of a column in place of what is missing, to be checked."""
+    seen = ~np.isnan(rows.values)
+    if seen.all():
+        return rows.values
+    empty = np.flatnonzero(~(seen & (weight > 0)[:, None]).any(0))
+    if len(empty):
+        shown = ", ".join(column_label(j, rows.names) for j in empty[:5])
+        raise ValueError(f"X has no number at all in {shown}. Leave such columns out.")
+    return np.where(seen, rows.values, np.nanmedian(rows.values, axis=0))
 
 
 def check_enough(values: np.ndarray, weight: np.ndarray, n_components: int, what: str, data: str = "X") -> None:

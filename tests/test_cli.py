@@ -214,6 +214,20 @@ def test_a_data_set_is_found_beside_a_folder_of_its_name(run):
     assert code == 2 and "'galaxies' has no column 'speed'; its columns are velocity." in err
 
 
+def test_empty_cells_are_a_mistake_or_missing_at_random(run):
+    x = X.round(6).astype(object)
+    x[::7, 1] = ""
+    write("gaps.csv", "a,b\n" + "\n".join(f"{a},{b}" for a, b in x) + "\n")
+    code, _, said = run("fit", "gaps.csv", *QUICK)
+    assert code == 2 and "row 0, column 'b'" in said and "--missing at_random" in said
+    code, out, _ = run("fit", "gaps.csv", *QUICK, "--missing", "at_random", "--out", "found")
+    assert code == 0 and "2 components kept" in out
+    assert len(read("found/assignments.csv").splitlines()) == 31
+    assert run("predict", "found/model.npz", "gaps.csv", "--out", "rows.csv")[0] == 0
+    assert len(read("rows.csv").splitlines()) == 31
+    assert run("fit", "gaps.csv", *QUICK, "--missing", "at_random", "--stream")[0] == 2
+
+
 def test_data_sets_are_listed(run):
     code, out, err = run("datasets")
     assert (code, err) == (0, "")

@@ -111,7 +111,8 @@ class Estimator:
             raise not_fitted(f"This {name} instance is not fitted yet. Call 'fit' with your data first.")
 
     def __sklearn_tags__(self):
-        from sklearn.utils import Tags, TargetTags, TransformerTags
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         transformer = TransformerTags() if hasattr(self, "transform") else None
-        return Tags(self._kind, TargetTags(required=False), transformer)  # type: ignore[attr-defined]
+        gaps = InputTags(allow_nan=getattr(self, "missing", "error") != "error")
+        return Tags(self._kind, TargetTags(required=False), transformer, input_tags=gaps)  # type: ignore[attr-defined]

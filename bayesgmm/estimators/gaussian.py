@@ -314,9 +314,9 @@ def check_frozen(model: GaussianMixture, problem: Problem) -> Gaussian:
     structure, tied = COVARIANCE_TYPES[model.covariance_type]
     if tied or model.covariance_type in SHARINGS:
         raise ValueError(f"frozen components need covariances of their own; covariance_type={model.covariance_type!r} shares them.")
-    n, d = problem.n_fixed, problem.n_features
-    means = check_array("The means in frozen", model.frozen[0], (n, d))
-    covariances = check_array("The covariances in frozen", model.frozen[1], (n,) + (d,) * structure.rank)
+    (means, covariances), n, d = model.frozen or ((), ()), problem.n_fixed, problem.n_features
+    means = check_array("The means in frozen", means, (n, d))
+    covariances = check_array("The covariances in frozen", covariances, (n,) + (d,) * structure.rank)
     check_positive_definite("The covariances in frozen", covariances, structure.rank)
     return Gaussian(jnp.asarray(means), jnp.asarray(covariances), structure)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm import storage
+from bayesgmm.analysis.rows import row_table
 from bayesgmm.estimators.data import batches_of
 from bayesgmm.progress import Progress
 
@@ -26,9 +27,9 @@ def write_predictions(estimator: Any, path: Any, X: Any, verbose: bool | None = 
     n = 0
     with Progress(verbose) as told, storage.replacing(name) as beside, WRITERS[name.suffix.lower()](beside) as write:
         for rows, _ in batches_of(estimator, X):
-            table = estimator.row_table(rows)
+            table = row_table(estimator.posterior_, estimator._coordinates, rows)
             write(dict(zip(COLUMNS, (table.label + first, table.probability, estimator._log_density(rows)), strict=True)))
-            n += len(rows)
+            n += len(table.label)
             told(f"{n:,} rows written")
     return n
 

@@ -15,7 +15,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_covariance_type, kind_of, word_for
-from bayesgmm.frames import Rows, column_label
+from bayesgmm.frames import Rows
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.incomplete import prepare_known
@@ -37,6 +37,7 @@ from bayesgmm.validation import (
     check_spread,
     check_start,
     check_weights,
+    without_gaps,
 )
 
 MISSING = ("error", "at_random")
@@ -116,18 +117,6 @@ def check_known(X: Any, missing: str, names: tuple[str, ...] | None = None) -> t
 def without_empty(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weights, 0 for rows without a number, which say nothing."""
     return np.where(np.isnan(values).all(1), 0.0, weight)
-
-
-def without_gaps(rows: Rows, weight: np.ndarray) -> np.ndarray:
-    """Rows (N, D) with the median of a column in place of what is missing, to be checked."""
-    seen = ~np.isnan(rows.values)
-    if seen.all():
-        return rows.values
-    empty = np.flatnonzero(~(seen & (weight > 0)[:, None]).any(0))
-    if len(empty):
-        shown = ", ".join(column_label(j, rows.names) for j in empty[:5])
-        raise ValueError(f"X has no number at all in {shown}. Leave such columns out.")
-    return np.where(seen, rows.values, np.nanmedian(rows.values, axis=0))
 
 
 def check_distinct(values: np.ndarray, weight: np.ndarray, n_components: int, what: str, data: str = "X") -> None:
