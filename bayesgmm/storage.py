@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesgmm.analysis import density
 from bayesgmm.analysis.collapsed import Collapse
-from bayesgmm.core import components, coordinates, frozen, mixture, points, shared, sharing, statistics, structures, weights
+from bayesgmm.core import components, coordinates, frozen, low_rank, mixture, points, shared, sharing, statistics, structures, weights
 from bayesgmm.inference import accelerate, loop
 
 MODELS = ("BayesianGaussianMixture", "DiscriminantAnalysis", "GaussianMixture", "KMeans")
@@ -43,6 +43,7 @@ KNOWN = {
         coordinates.Coordinates,
         density.Density,
         frozen.Frozen,
+        low_rank.LowRank,
         mixture.MAP,
         mixture.Mixture,
         points.FlatGaussian,

@@ -27,7 +27,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
     ("_version", "core.pytree", "core.linalg"),
     ("core.structures", "core.axes"),
-    ("core.statistics", "core.sharing"),
+    ("core.statistics", "core.sharing", "core.low_rank"),
     ("core.latent",),
     ("core.weights", "core.points"),
     ("core.components",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesgmm.core.low_rank import LowRank
 from bayesgmm.core.sharing import Sharing
 from bayesgmm.core.structures import Structure
 
@@ -14,7 +15,7 @@ PLATEAU = 0.15
 """Share of the models that must agree before the slope heuristic believes a slope."""
 
 
-def n_parameters(structure: Structure, tied: bool, n_components: int, n_features: int, sharing: Sharing | None = None) -> int:
+def n_parameters(structure: Structure, tied: bool, n_components: int, n_features: int, sharing: Sharing | LowRank | None = None) -> int:
     """Free parameters of a mixture: weights, means and covariances (Fraley & Raftery 2002, JASA 97)."""
     rest = n_components - 1 + n_components * n_features
     if sharing is not None:

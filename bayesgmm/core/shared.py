@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from bayesgmm.core.components import NormalWishart
+from bayesgmm.core.low_rank import LowRank
 from bayesgmm.core.points import FlatGaussian, Gaussian, is_flat
 from bayesgmm.core.pytree import pytree, replace, static
 from bayesgmm.core.sharing import Sharing
@@ -29,8 +30,8 @@ class SharedGaussian:
     law : FlatGaussian or NormalWishart
         Not tied; full or diagonal.
     sphere : Array, shape (packed,)
-        What is round in the units that orientations are measured in, those of the data: there the identity, in other coordinates not.
-    sharing : Sharing
+        What is round in the units that orientations are measured in, for a `Sharing` those of the data: there the identity, elsewhere not.
+    sharing : Sharing or LowRank
 
     References
     ----------
@@ -39,7 +40,7 @@ class SharedGaussian:
 
     law: FlatGaussian | NormalWishart
     sphere: jax.Array
-    sharing: Sharing = static()
+    sharing: Sharing | LowRank = static()
 
     tied = False
 

@@ -13,7 +13,7 @@ from bayesgmm.analysis.combine import Merge
 from bayesgmm.analysis.parameters import dense_covariances
 from bayesgmm.analysis.replaced import icl_curve
 from bayesgmm.estimators.base import in_float64
-from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, SHARINGS
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, sharing_of
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import read_rows
 from bayesgmm.inference.problem import prepare
@@ -147,7 +147,7 @@ def combine(
     if limit is not None:
         number, rule = ways.number_at(merges, limit), "threshold"
     elif n_clusters == "icl":
-        if model.covariance_type in SHARINGS:
+        if sharing_of(model.covariance_type):
             raise ValueError(f"n_clusters='icl' has no formula for covariance_type={model.covariance_type!r}; choose another rule.")
         structure, tied = COVARIANCE_TYPES[model.covariance_type]
         number, rule = 1 + int(icl_curve(resp, merges, prepare(values, weight, structure), tied).argmin()), "icl"

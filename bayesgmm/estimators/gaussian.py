@@ -17,7 +17,7 @@ from bayesgmm.core.pytree import replace
 from bayesgmm.core.shared import SharedGaussian
 from bayesgmm.core.weights import FlatWeights, PointWeights
 from bayesgmm.estimators.base import FitWarning
-from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, SHARINGS, fewest_rows, restricted
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, fewest_rows, restricted, sharing_of
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import (
     Training,
@@ -312,7 +312,7 @@ class GaussianMixture(MixtureEstimator):
 def check_frozen(model: GaussianMixture, problem: Problem) -> Gaussian:
     """Components that are known, in the units of the data."""
     structure, tied = COVARIANCE_TYPES[model.covariance_type]
-    if tied or model.covariance_type in SHARINGS:
+    if tied or sharing_of(model.covariance_type):
         raise ValueError(f"frozen components need covariances of their own; covariance_type={model.covariance_type!r} shares them.")
     (means, covariances), n, d = model.frozen or ((), ()), problem.n_fixed, problem.n_features
     means = check_array("The means in frozen", means, (n, d))

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesgmm.analysis.held_out import folds
 from bayesgmm.analysis.selection import bnb
+from bayesgmm.core.low_rank import LowRank
 from bayesgmm.core.structures import Structure
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bayesian_prior import make_prior
@@ -19,6 +20,7 @@ from bayesgmm.estimators.covariance_types import (
     ONE_COLUMN,
     check_columns_of,
     check_conjugate,
+    check_word,
     kind_of,
     restricted,
     volumes_shared,
@@ -35,6 +37,15 @@ ALL_OF_MCLUST = "mclust"
 """Short for all of mclust's structures."""
 
 _SIMPLEST_FIRST = [kind_of(word) for word in MCLUST]
+
+
+def _simplicity(word: str) -> tuple[float, int]:
+    """Place among the structures; those of few factors come before the one of free covariances."""
+    kind = kind_of(word)
+    if isinstance(kind[2], LowRank):
+        return _SIMPLEST_FIRST.index(kind_of("full")) - 0.5, kind[2].n_factors
+    return _SIMPLEST_FIRST.index(kind), 0
+
 
 ROWS_EACH = 5
 """Rows for each component below which a number of components is not tried."""
@@ -71,13 +82,13 @@ def read_structures(covariance_type: str | Sequence[str], n_features: int, bayes
     if not given:
         raise ValueError(f"covariance_type must name at least one of {', '.join(map(repr, COVARIANCE_TYPES))}; got none.")
     for name in given:
-        check_option("covariance_type", name, (*COVARIANCE_TYPES, ALL_OF_MCLUST))
+        check_word(name, ALL_OF_MCLUST)
         check_columns_of(name, n_features)
     if bayesian:
         check_conjugate(given, "compare it by a criterion of maximum likelihood, such as criterion='bic'")
     meaning = kind_of if n_features > 1 else volumes_shared
     kept = {meaning(name): name for name in reversed(given)}
-    names = sorted(kept.values(), key=lambda name: _SIMPLEST_FIRST.index(kind_of(name)))
+    names = sorted(kept.values(), key=_simplicity)
     if n_features > 1 or len(names) == len(set(given)):
         return names, []
     return names, ["With one column, structures differ only in whether the variance is shared."]

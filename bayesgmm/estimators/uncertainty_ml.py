@@ -15,7 +15,7 @@ from bayesgmm.analysis.rows import law_inward, rows_inward
 from bayesgmm.analysis.unconstrained import n_coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
-from bayesgmm.estimators.covariance_types import SHARINGS
+from bayesgmm.estimators.covariance_types import sharing_of
 from bayesgmm.estimators.evidence import MOST_DRAWS
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
@@ -45,7 +45,7 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
     n, seed = int(n_draws), check_seed(random_state)
     if model.prior is not None:
         raise ValueError("uncertainty of a fit with a prior: use BayesianGaussianMixture, whose posterior has it; prior must be None here.")
-    if model.covariance_type in SHARINGS and method in CHARTED:
+    if sharing_of(model.covariance_type) and method in CHARTED:
         raise ValueError(
             f'method="{method}" moves every covariance freely, which covariance_type={model.covariance_type!r} does not allow; '
             'use method="bootstrap", "weighted_bootstrap" or "parametric_bootstrap".'
