@@ -59,6 +59,13 @@ def test_mclusts_gaussians_of_thyroid():
     assert_mclusts(model, x, y, MCLUST["thyroid_EDDA"], 1e-7, 3)
 
 
+def test_mclusts_gaussians_of_iris():
+    """VEV, which mclust chooses among all fourteen."""
+    model = bg.DiscriminantAnalysis("gaussians", covariance_type=("VEV", "full", "tied")).fit(X, SPECIES)
+    assert set(model.covariance_types_) == {"VEV"}
+    assert_mclusts(model, X, SPECIES, MCLUST["iris_EDDA"], 1e-5, 1)
+
+
 @pytest.mark.parametrize(
     ("kind", "peer"),
     [
