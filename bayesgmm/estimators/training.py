@@ -143,7 +143,8 @@ def read_rows(estimator, X: Any) -> np.ndarray:
 
 def read_known(estimator, X: Any, sample_weight: Any = None) -> tuple[Any, np.ndarray]:
     """Check rows given to a fitted mixture, an array or what is known of rows, and weights (N,)."""
-    values, known = known_rows(estimator, X, estimator.missing)
+    missing = getattr(estimator, "missing", None)  # clusters of k-means need complete rows
+    values, known = (read_rows(estimator, X), None) if missing is None else known_rows(estimator, X, missing)
     weight = check_weights(sample_weight, len(values))
     if known is None:
         return values, weight
