@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesgmm.analysis import density
 from bayesgmm.analysis.collapsed import Collapse
-from bayesgmm.core import components, coordinates, mixture, points, shared, sharing, statistics, structures, weights
+from bayesgmm.core import components, coordinates, mixture, noise, points, shared, sharing, statistics, structures, weights
 from bayesgmm.inference import accelerate, loop
 
 MODELS = ("BayesianGaussianMixture", "DiscriminantAnalysis", "GaussianMixture", "KMeans")
@@ -44,6 +44,8 @@ KNOWN = {
         density.Density,
         mixture.MAP,
         mixture.Mixture,
+        noise.NoiseShare,
+        noise.WithNoise,
         points.FlatGaussian,
         points.Gaussian,
         shared.SharedGaussian,
@@ -60,7 +62,7 @@ KNOWN = {
 }
 """Classes a file may name."""
 
-RECORDS = {cls.__name__: cls for cls in (Collapse, loop.Limits, loop.State, statistics.Stats)}
+RECORDS = {cls.__name__: cls for cls in (Collapse, loop.Limits, loop.State, statistics.Region, statistics.Stats)}
 """Named tuples a file may name."""
 
 

@@ -57,7 +57,7 @@ def gaussians(x: np.ndarray, weight: np.ndarray, label: np.ndarray, structure: S
     densities = tuple(_only(joint, k) for k in range(c))
     parts = joint.log_parts(x)[np.arange(len(x)), label]
     free = n_parameters(structure, tied, c, x.shape[1]) - (c - 1)
-    return Gaussians(densities, float(weight @ parts), free, bool(collapsed(inner, stats, FLOOR).any()))
+    return Gaussians(densities, float(weight @ parts), free, bool(collapsed(inner, stats.counts, FLOOR).any()))
 
 
 @jit(static_argnames=("structure", "tied", "n_classes"), brief=True)

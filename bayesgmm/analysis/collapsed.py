@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.compiling import jit
 
 
@@ -35,13 +34,13 @@ def _smallest(posterior: Mixture):
     return posterior.structure.smallest(posterior.components.covariance)
 
 
-def collapsed(posterior: Mixture, stats: Stats, floor: float, needed: int) -> np.ndarray:
-    """Mask (K,) of components at the covariance floor, or with fewer rows than a covariance of their own needs; inner coordinates."""
+def collapsed(posterior: Mixture, counts: Any, floor: float, needed: int) -> np.ndarray:
+    """Mask (K,) of components at the covariance floor, or with fewer rows (of ``counts``) than a covariance of their own needs; inner coordinates."""
     smallest = np.asarray(_smallest(posterior))
     thin = np.broadcast_to(smallest <= 1.01 * floor, (posterior.n_components,))
     if posterior.tied and posterior.n_components > 1:
         return np.asarray(thin)
-    counts = np.asarray(stats.counts)
+    counts = np.asarray(counts)
     return thin | (counts < min(needed, float(counts.sum())))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import without_noise
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference.compiling import jit
@@ -40,8 +41,7 @@ class Published(NamedTuple):
 def plug_in(posterior: Mixture) -> Mixture:
     """Posterior means of weights (rescaled to sum to 1), means and covariances as a mixture of known parameters."""
     weights = jnp.asarray(posterior.weights.mean())
-    components = posterior.components
-    return Mixture(PointWeights(weights / weights.sum()), Gaussian(components.mean, components.covariance, components.structure))
+    return Mixture(PointWeights(weights / weights.sum()), posterior.components.point())
 
 
 @jit(brief=True)
@@ -69,12 +69,19 @@ def dense_covariances(posterior: Mixture) -> np.ndarray:
     return np.broadcast_to(components.structure.to_dense(jnp.asarray(components.covariance), d), (posterior.n_components, d, d))
 
 
-def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, D) from the predictive density, grouped by component, and their components (n,)."""
-    point = plug_in(posterior)
-    components = posterior.components
+def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator, box: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, D) from the predictive density, grouped by component, and their components (n,), -1 for noise, which fills ``box`` (2, D)."""
+    counts = rng.multinomial(n, np.asarray(plug_in(posterior).weights.weights))
+    if not posterior.n_noise:
+        return _draw_components(posterior.components, counts, rng)
+    found, labels = _draw_components(without_noise(posterior).components, counts[:-1], rng)
+    noise = rng.uniform(*box, (counts[-1], found.shape[1]))  # type: ignore[misc]
+    return np.concatenate([found, noise]), np.append(labels, np.full(len(noise), -1))
+
+
+def _draw_components(components, counts: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """So many rows (K,) of each component."""
     structure, d = components.structure, components.n_features
-    counts = rng.multinomial(n, np.asarray(point.weights.weights))
     bayesian = hasattr(components, "dof")
     spread = components.scale if bayesian else components.covariance
     factors = np.broadcast_to(structure.factor(jnp.asarray(spread)), (len(counts), *spread.shape[1:]))

@@ -136,6 +136,14 @@ class NormalWishart:
         _, size, copies = self._blocks
         return self.dof + size + 1 + copies * (self.mean.shape[0] if self.tied else 1)
 
+    def point(self) -> Gaussian:
+        """Posterior means of means and covariances."""
+        return Gaussian(self.mean, self.covariance, self.structure)
+
+    def unseen(self, q: NormalWishart) -> NormalWishart:
+        """Law of a component that has no rows, given the posterior ``q`` of others, which share their matrix with it when tied."""
+        return replace(self, dof=q.dof, scale=q.scale) if self.tied else self
+
     def mode(self) -> Gaussian:
         """Joint mode of means and covariances (Fraley & Raftery 2007, Journal of Classification 24, table 2)."""
         return Gaussian(self.mean, self.scale / self._per_matrix(self._divisor()), self.structure)

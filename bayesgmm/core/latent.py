@@ -32,11 +32,14 @@ class Latent(NamedTuple):
         Log of the integral of the exponential of the score.
     mean : Array, shape (K, D)
     covariance : Array, shape (K, D, D), or (1, D, D) when tied
+    log_sides : Array, shape (D,), optional
+        Where there is noise, which has the last of K + 1 masses: of the box that it is uniform over, in the user's units.
     """
 
     log_mass: jax.Array
     mean: jax.Array
     covariance: jax.Array
+    log_sides: jax.Array | None = None
 
     def turned(self, turn: jax.Array) -> Latent:
         """The same of rows ``turn y``, with a dense matrix ``turn`` (D, D)."""
@@ -45,6 +48,10 @@ class Latent(NamedTuple):
 
 def latent(structure: Structure, natural: Natural) -> Latent:
     """Scores as Gaussian functions of whole rows."""
+    if natural.region is not None:
+        level, region = natural.level[-1:], natural.region
+        known = latent(structure, Natural(*(a[:-1] for a in natural[:3])))
+        return known._replace(log_mass=jnp.append(known.log_mass, level + region.log_volume), log_sides=region.log_sides)
     d, copies = natural.mean.shape[-1], structure.blocks(natural.mean.shape[-1]).copies
     factor = structure.factor(natural.precision)
     log_mass = natural.level + (d * LOG_2PI - copies * structure.log_det(factor)) / 2

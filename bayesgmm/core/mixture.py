@@ -21,6 +21,7 @@ class Mixture:
     ----------
     weights : Dirichlet, StickBreaking, FlatWeights or PointWeights
     components : NormalWishart, FlatGaussian, SharedGaussian or Gaussian
+        With `NoiseShare` weights, `WithNoise` around one of these.
     """
 
     weights: Any
@@ -37,6 +38,11 @@ class Mixture:
     @property
     def tied(self) -> bool:
         return self.components.tied
+
+    @property
+    def n_noise(self) -> int:
+        """1 where the last component is noise, 0 otherwise."""
+        return getattr(self.components, "n_noise", 0)
 
     @property
     def searches(self) -> bool:
@@ -82,10 +88,7 @@ class Mixture:
         rest = self.weights.unseen()
         if prior is None:
             return value - jnp.log1p(-rest)
-        unseen = prior.components
-        if self.tied:
-            unseen = replace(unseen, dof=self.components.dof, scale=self.components.scale)
-        fresh = predictive(unseen)[:, 0]
+        fresh = predictive(prior.components.unseen(self.components))[:, 0]
         return logsumexp(jnp.stack([value, fresh], 1), axis=1, b=jnp.stack([jnp.ones_like(rest), rest]))
 
     def without(self, k) -> Mixture:
@@ -130,6 +133,10 @@ class MAP:
     @property
     def tied(self) -> bool:
         return self.prior.tied
+
+    @property
+    def n_noise(self) -> int:
+        return self.prior.n_noise
 
     @property
     def weights(self):

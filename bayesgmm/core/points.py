@@ -61,6 +61,9 @@ class Gaussian:
     def mode(self) -> Gaussian:
         return self
 
+    def point(self) -> Gaussian:
+        return self
+
     def take(self, index) -> Gaussian:
         """Components ``index`` only; a shared covariance stays shared."""
         return replace(self, mean=self.mean[index], covariance=self.covariance if self.tied else self.covariance[index])

@@ -42,6 +42,21 @@ class Stats(NamedTuple):
         return Stats(*(a * factor for a in self))
 
 
+class Region(NamedTuple):
+    """Where noise is uniform: only its volume matters, but for columns that were not seen.
+
+    Attributes
+    ----------
+    log_volume : Array, shape ()
+        In the coordinates of a law.
+    log_sides : Array, shape (D,)
+        Of a box with that volume, in the user's units, whatever the coordinates.
+    """
+
+    log_volume: jax.Array
+    log_sides: jax.Array
+
+
 class Natural(NamedTuple):
     r"""Scores of all components: ``level_k - 1/2 (x - mean_k)^T precision_k (x - mean_k)``.
 
@@ -50,11 +65,14 @@ class Natural(NamedTuple):
     level : Array, shape (K,)
     mean : Array, shape (K, D)
     precision : Array, shape (K, packed), or (1, packed) when tied
+    region : Region, optional
+        Where the last component is noise, of precision 0: what it is uniform over.
     """
 
     level: jax.Array
     mean: jax.Array
     precision: jax.Array
+    region: Region | None = None
 
 
 def _first_order(structure: Structure, natural: Natural) -> tuple[jax.Array, jax.Array]:

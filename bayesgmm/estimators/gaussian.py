@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
 from bayesgmm.core.mixture import MAP, Mixture
+from bayesgmm.core.noise import with_noise, without_noise
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.shared import SharedGaussian
@@ -77,6 +78,9 @@ class GaussianMixture(MixtureEstimator):
     missing : {"error", "at_random"}, default "error"
         What NaN in the rows means: a mistake, or a number that is missing at random, given those that are there. Bound and likelihood
         are then exactly those of the numbers that are there.
+    noise : {None, "box", "hull"} or float, default None
+        Whether one more component holds rows that belong to none, uniform over a region: its volume in units of the data, or that of the
+        box around the rows (along the columns or along the principal axes, whichever is smaller), or of their convex hull.
 
     Attributes
     ----------
@@ -96,6 +100,8 @@ class GaussianMixture(MixtureEstimator):
     n_components_, n_parameters_, n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only when the data were a frame with names.
+    noise_weight_, noise_volume_ : float
+        With noise: its share of the rows, so that ``weights_`` sum to 1 less it, and the volume that it is uniform over.
     collapsed_ : tuple of (component, rows, column)
         Components that shrank onto a few rows; empty when all is well.
 
@@ -139,6 +145,7 @@ class GaussianMixture(MixtureEstimator):
         chunk_size=None,
         dtype="float64",
         missing="error",
+        noise=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -158,6 +165,7 @@ class GaussianMixture(MixtureEstimator):
         self.chunk_size = chunk_size
         self.dtype = dtype
         self.missing = missing
+        self.noise = noise
 
     def _search(self, prior, problem: Problem, training: Training) -> Fit:
         """The best of several starts."""
@@ -231,7 +239,7 @@ class GaussianMixture(MixtureEstimator):
             return
         mask = self._collapsed(fit.result)
         scale = problem.column_scale
-        self.collapsed_ = describe(self.posterior_, mask, scale, getattr(self, "labels_", None))
+        self.collapsed_ = describe(without_noise(self.posterior_), mask, scale, getattr(self, "labels_", None))
         if self.collapsed_:
             warnings.warn(collapse_message(self.collapsed_, getattr(self, "feature_names_in_", None)), FitWarning, stacklevel=4)
 
@@ -253,11 +261,12 @@ class GaussianMixture(MixtureEstimator):
 
     def _collapsed(self, result) -> np.ndarray:
         needed = fewest_rows(self.covariance_type, result.posterior.components.n_features)
-        return collapsed(result.posterior, result.stats, self.reg_covar, needed)
+        proper = without_noise(result.posterior)
+        return collapsed(proper, result.stats.counts[: proper.n_components], self.reg_covar, needed)
 
     def _starts(self, prior, problem: Problem, training: Training) -> list:
         last = previous(self, problem)
-        if last is not None and last[1].n_components == self.n_components:
+        if last is not None and last[1].n_components == prior.n_components:
             return [lambda: last[1]]
         starts = make_starts(self, prior, problem, training, self.n_components)
         given = (self.weights_init, self.means_init, self.precisions_init)
@@ -269,23 +278,24 @@ class GaussianMixture(MixtureEstimator):
     def _with_given(self, start: Mixture, prior, problem: Problem) -> Mixture:
         """Replace parts of a start by the parameters the user gave."""
         structure, k, d = start.structure, self.n_components, problem.n_features
-        outer = problem.coordinates.mixture_outward(start)
+        outer = without_noise(problem.coordinates.mixture_outward(start))
         weights, means, covariance = outer.weights, outer.components.mean, outer.components.covariance
         if self.weights_init is not None:
             weights = PointWeights(jnp.asarray(check_simplex("weights_init", self.weights_init, k)))
         if self.means_init is not None:
             means = jnp.asarray(check_array("means_init", self.means_init, (k, d)))
         if self.precisions_init is not None:
-            lead = () if start.tied else (k,)
+            tied = outer.tied
+            lead = () if tied else (k,)
             precision = check_array("precisions_init", self.precisions_init, lead + (d,) * structure.rank)
             check_positive_definite("precisions_init", precision, structure.rank)
             covariance = structure.inverse(structure.factor(jnp.asarray(precision)))
-            covariance = covariance[None] if start.tied else covariance
+            covariance = covariance[None] if tied else covariance
         given = problem.coordinates.mixture_inward(Mixture(weights, Gaussian(means, covariance, structure)))
-        law = prior.components
+        law = without_noise(prior.prior if isinstance(prior, MAP) else prior).components
         if isinstance(law, SharedGaussian):  # the loop starts from a model of the family
-            return replace(given, components=law.restricted(given.components, given.weights.mean()))
-        return given
+            given = replace(given, components=law.restricted(given.components, given.weights.mean()))
+        return with_noise(given, start.components.region, start.weights.share) if start.n_noise else given
 
 
 def _check_map_prior(prior: Mixture, k: int, d: int, structure, tied: bool) -> None:

@@ -13,6 +13,7 @@ from bayesgmm.analysis.facts import Facts, gather
 from bayesgmm.analysis.parameters import draw_rows
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.estimators import noise
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.covariance_types import check_columns_of
 from bayesgmm.estimators.data import as_source, batches_of, followed, further_rows, over_batches, read_data
@@ -53,6 +54,8 @@ class MixtureEstimator(Usable):
     n_parameters_: int
     n_features_in_: int
     n_rows_seen_: int
+    noise: Any
+    _noise_box: np.ndarray | None
     _coordinates: Coordinates
     _counts: np.ndarray
     _stats: Any
@@ -88,9 +91,11 @@ class MixtureEstimator(Usable):
         check_common(self)
         data = read_data(self, X, sample_weight, checkpoint, passes)
         check_columns_of(self.covariance_type, data.problem.n_features)
-        prior = self._prior(data.problem)
+        found = noise.region(self.noise, data)
+        prior = noise.with_noise(self._prior(data.problem), found, data.problem.coordinates)
         fit = data.finished(lambda: self._search(prior, data.problem, data.training))
         store(self, fit, data)
+        self._noise_box = None if found is None else found.box
         self._report_collapse(fit, data.problem)
         return self
 
@@ -152,12 +157,13 @@ class MixtureEstimator(Usable):
 
     @in_float64
     def predict(self, X: Any) -> np.ndarray:
-        """Most probable component (N,) of each row (N, D)."""
-        return over_batches(lambda x: rows.labels(self.posterior_, self._coordinates, x), batches_of(self, X))
+        """Most probable component (N,) of each row (N, D); -1 for noise."""
+        found = over_batches(lambda x: rows.labels(self.posterior_, self._coordinates, x), batches_of(self, X))
+        return rows.named(found, self.n_components_)
 
     @in_float64
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability (N, K) that each row (N, D) belongs to each component."""
+        """Probability (N, K) that each row (N, D) belongs to each component; with noise (N, K + 1), noise last."""
         return over_batches(lambda x: rows.responsibilities(self.posterior_, self._coordinates, x), batches_of(self, X))
 
     @in_float64
@@ -234,18 +240,20 @@ class MixtureEstimator(Usable):
 
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:
-        """Best and second-best component of each row (N, D), with their probabilities."""
-        return rows.row_table(self.posterior_, self._coordinates, read_known(self, X)[0])
+        """Best and second-best component of each row (N, D), -1 for noise, with their probabilities."""
+        found = rows.row_table(self.posterior_, self._coordinates, read_known(self, X)[0])
+        return found._replace(label=rows.named(found.label, self.n_components_), runner_up=rows.named(found.runner_up, self.n_components_))
 
     @in_float64
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (n_samples, D) from the fitted density (the posterior predictive, if Bayesian) and their components.
 
-        Rows come grouped by component, as in scikit-learn.
+        Rows come grouped by component, as in scikit-learn; those of noise, -1, last, uniform in the bounding box of the rows of the fit, scaled
+        about its centre to ``noise_volume_``.
         """
         self._check_fitted()
         check_number("n_samples", n_samples, 1, integer=True)
-        return draw_rows(self.posterior_, int(n_samples), np.random.default_rng(check_seed(self.random_state)))
+        return draw_rows(self.posterior_, int(n_samples), np.random.default_rng(check_seed(self.random_state)), self._noise_box)
 
     @in_float64
     def facts(self, X: Any = None, *, title: str | None = None, units: tuple[str, ...] | None = None) -> Facts:

@@ -10,6 +10,7 @@ import numpy as np
 from bayesgmm.analysis import criteria, rows
 from bayesgmm.analysis.evidence import multiplicity
 from bayesgmm.analysis.parameters import Published, published
+from bayesgmm.core.noise import without_noise
 from bayesgmm.estimators.base import FitError, FitWarning, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory
@@ -40,7 +41,8 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource) -> None:
     estimator.n_starts_, estimator.restart_agreement_ = len(fit.start_bounds), fit.agreement
     estimator._stats, estimator.n_rows_seen_ = to_numpy(fit.result.stats), data.earlier + data.n_rows
     estimator._counts = estimator._stats.counts
-    estimator._multiplicity = multiplicity(fit.prior.weights, fit.result.stats.counts) if estimator._bayesian else None
+    proper = slice(estimator.n_components_)
+    estimator._multiplicity = multiplicity(without_noise(fit.prior).weights, estimator._counts[proper]) if estimator._bayesian else None
     _store_data_facts(estimator, data, seen)
 
 
@@ -55,12 +57,15 @@ def _judge(estimator, fit: Fit) -> None:
 def _store_parameters(estimator, found: Published) -> None:
     """Point estimates in scikit-learn's shapes."""
     index = 0 if COVARIANCE_TYPES[estimator.covariance_type][1] else slice(None)
-    estimator.weights_ = found.point.weights.weights
+    weights = found.point.weights.weights
+    estimator.weights_, noise = np.split(weights, [len(weights) - found.posterior.n_noise])
     estimator.means_ = found.point.components.mean
     estimator.covariances_ = found.point.components.covariance[index]
     estimator.precisions_ = found.precision[index]
     estimator.precisions_cholesky_ = found.precision_factor[index]
     estimator.n_components_ = len(estimator.weights_)
+    _put(estimator, "noise_weight_", float(noise[0]) if len(noise) else None)
+    _put(estimator, "noise_volume_", float(np.exp(found.posterior.components.region.log_volume)) if len(noise) else None)
 
 
 def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) -> None:
@@ -69,9 +74,14 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     estimator.n_features_in_ = d
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     _put(estimator, "_places", data.places if data.n_named else None)
-    estimator.n_parameters_ = count_parameters(estimator.covariance_type, estimator.n_components_, d)
-    _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
-    estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
+    k = estimator.n_components_
+    estimator.n_parameters_ = count_parameters(estimator.covariance_type, k, d, estimator.posterior_.n_noise)
+    _put(estimator, "labels_", rows.named(np.concatenate(found.labels), k) if data.keep_labels else None)
+    estimator.log_likelihood_, estimator._label_counts, estimator._noise_rows = (
+        found.log_likelihood,
+        found.counts[:k],
+        found.counts[k:].sum(),
+    )
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows
     estimator._doubtful = [
         (int(i), int(first), float(p), int(second), float(q))

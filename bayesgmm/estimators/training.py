@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import without_noise
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_covariance_type, kind_of, word_for
+from bayesgmm.estimators.noise import check_noise, check_proper
 from bayesgmm.frames import Rows, column_label
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
@@ -21,6 +23,7 @@ from bayesgmm.inference.initialise import STARTS, by_ward, start_from
 from bayesgmm.inference.limits import within
 from bayesgmm.inference.problem import SAMPLE, Problem, padded, prepare
 from bayesgmm.inference.restarts import Settings, split_keys
+from bayesgmm.inference.sparse import beside, dense_weight, sparse_rows
 from bayesgmm.observations import Observations
 from bayesgmm.validation import (
     MOST,
@@ -168,6 +171,7 @@ def read_rows_of_fit(estimator, X: Any, sample_weight: Any, part: bool = False) 
 
     With ``part`` also what is known of rows that are known in part.
     """
+    check_proper(estimator, "This")
     values, weight = read_known(estimator, X, sample_weight) if part else (read_rows(estimator, X), None)
     weight = check_weights(sample_weight, len(values)) if weight is None else weight
     found = float(weight @ estimator._plug_in_log_density(values))
@@ -183,6 +187,7 @@ def check_common(estimator) -> None:
     """Parameters that all mixtures share."""
     check_covariance_type(estimator.covariance_type, estimator._bayesian)
     check_option("missing", estimator.missing, MISSING)
+    check_noise(estimator.noise)
     check_number("tol", estimator.tol, 0)
     check_number("reg_covar", estimator.reg_covar, 0, high=MOST if estimator._bayesian else 1)
     check_number("max_iter", estimator.max_iter, 0, high=LONGEST, integer=True)
@@ -214,10 +219,15 @@ def make_problem(estimator, training: Training) -> Problem:
 def make_starts(estimator, prior, problem: Problem, training: Training, n_components: int) -> list:
     """Functions without arguments, each making one starting posterior."""
     n_components = int(n_components)
+
+    def posterior(some: Problem, assigned, sparse: np.ndarray | None) -> Mixture:
+        whole = assigned if sparse is None else beside(np.asarray(assigned), sparse, n_components)
+        return start_from(prior, some.x, jnp.asarray(whole), some.weight, n_components + prior.n_noise)
+
     if not isinstance(estimator.init_params, str):
         given = check_start(estimator.init_params, len(training.values), n_components)[training.weight > 0]
         (given,) = padded(given)
-        return [lambda: start_from(prior, problem.x, jnp.asarray(given), problem.weight, n_components)]
+        return [lambda: posterior(problem, given, sparse_rows(_spaces(problem)[0], problem.weight) if prior.n_noise else None)]
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
     known = None if training.known is None else training.known.take(training.weight > 0)
@@ -225,15 +235,21 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
     few = limits is not None or len(problem.x) <= SAMPLE
     spaces = _spaces(problem) if few else ()
 
+    sparse_of_all = sparse_rows(spaces[0], problem.weight) if prior.n_noise and few else None
+
     def start(i: int):
         name, some = methods[i % len(methods)], problem if few else problem.sampled(keys[i])
-        rows = (spaces or _spaces(some))[i // len(MIXED) % 2 if len(methods) > 1 else 0]
-        assigned = by_ward(rows, some.weight, n_components) if name == "ward" else None
+        near = spaces or _spaces(some)
+        rows, weight = near[i // len(MIXED) % 2 if len(methods) > 1 else 0], some.weight
+        sparse = sparse_of_all if few or not prior.n_noise else sparse_rows(near[0], weight)
+        if sparse is not None:
+            weight = dense_weight(sparse, weight, n_components)
+        assigned = by_ward(rows, weight, n_components) if name == "ward" else None
         if assigned is None:
-            assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, some.weight, n_components)
+            assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, weight, n_components)
         if limits is not None:
             assigned = within(limits, np.asarray(assigned), np.asarray(some.weight), n_components)
-        return start_from(prior, some.x, assigned, some.weight, n_components)
+        return posterior(some, assigned, sparse)
 
     return [lambda i=i: start(i) for i in range(len(keys))]
 
@@ -262,12 +278,18 @@ def previous(estimator, problem: Problem) -> tuple[Mixture, Mixture] | None:
     told = "warm_start goes on from the last fit, which had"
     if last.components.n_features != problem.n_features:
         raise ValueError(f"{told} {last.components.n_features} columns, not {problem.n_features}; set warm_start=False.")
-    kind = last.structure, last.tied, getattr(estimator.prior_.components, "sharing", None)
+    if last.n_noise != (estimator.noise is not None):
+        raise ValueError(f"{told} {'a' if last.n_noise else 'no'} noise component; set warm_start=False.")
+    inner, prior = without_noise(last), estimator.prior_
+    law_of_prior = without_noise(getattr(prior, "prior", prior)).components
+    kind = inner.structure, inner.tied, getattr(law_of_prior, "sharing", None)
     if kind != kind_of(estimator.covariance_type):
         raise ValueError(f"{told} covariance_type={word_for(kind)!r}, not {estimator.covariance_type!r}; set warm_start=False.")
-    if estimator._bayesian and last.n_components > estimator.n_components:
-        raise ValueError(f"{told} {last.n_components} components, more than n_components = {estimator.n_components}; set warm_start=False.")
-    law = isinstance(last.weights, StickBreaking), getattr(last.weights, "learn", False)
+    if estimator._bayesian and inner.n_components > estimator.n_components:
+        raise ValueError(
+            f"{told} {inner.n_components} components, more than n_components = {estimator.n_components}; set warm_start=False."
+        )
+    law = isinstance(inner.weights, StickBreaking), getattr(inner.weights, "learn", False)
     if estimator._bayesian and law != _law_of_weights(estimator):
         raise ValueError(f"{told} another law of the weights (weight_concentration_prior, its type); set warm_start=False.")
     return estimator.prior_, problem.coordinates.mixture_inward(last)

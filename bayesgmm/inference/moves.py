@@ -35,8 +35,9 @@ TRIAL = 100
 
 
 def alive(fit: Fit) -> np.ndarray:
-    """Indices of the components that exist in the fit's model."""
-    return np.flatnonzero(np.asarray(fit.prior.weights.alive()))
+    """Indices of the components that exist in the fit's model; noise always does, and is not among them."""
+    present = np.asarray(fit.prior.weights.alive())
+    return np.flatnonzero(present[: len(present) - fit.prior.n_noise])
 
 
 def merged_stats(stats: Stats, a, b) -> Stats:
@@ -148,10 +149,11 @@ def simplify(fit: Fit, problem: Problem, settings: Settings, notify: Callable[[s
 
 
 def order(fit: Fit, first: int = 0) -> np.ndarray:
-    """Components that exist: those of the ``first`` places as they are, which labels of rows name, the others by decreasing weight."""
+    """Components that exist: those of the ``first`` places as they are, which labels of rows name, the others by decreasing weight, noise."""
     counts, kept = np.asarray(fit.result.stats.counts), alive(fit)
     named, others = kept[kept < first], kept[kept >= first]
-    return np.append(named, others[np.argsort(-counts[others], kind="stable")])
+    noise = np.arange(len(counts) - fit.prior.n_noise, len(counts))
+    return np.concatenate([named, others[np.argsort(-counts[others], kind="stable")], noise])
 
 
 def compact(fit: Fit, first: int = 0) -> Fit:

@@ -20,6 +20,7 @@ from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.latent import Completed, Latent, completed, latent, student_log_prob
 from bayesgmm.core.linalg import NEVER
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import WithNoise
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Natural, Stats
 from bayesgmm.inference.kernel import accumulate, soft
@@ -103,8 +104,11 @@ class Partial:
         scores = self._scores(self._turned(known))
         return self._together(scores, weight, soft)[0] if self.group is not None else weight @ logsumexp(scores, axis=0)
 
-    def predictive_log_prob(self, law: NormalWishart):
+    def predictive_log_prob(self, law: NormalWishart | WithNoise):
         """Log density (N', K) of the numbers seen under each component, in the user's units: Student t (Bishop 10.81-10.82)."""
+        if isinstance(law, WithNoise):
+            noise = -jnp.repeat((self.seen * law.region.log_sides).sum(1), self.x.shape[1])
+            return jnp.concatenate([self.predictive_log_prob(law.law), noise[:, None]], 1)
         structure, d, k = law.structure, law.n_features, len(law.mean)
         count, size, _ = structure.blocks(d)
         dof = jnp.broadcast_to(law.dof - size + 1, (k,))
@@ -182,10 +186,19 @@ def _scored(known: Latent, block: dict) -> tuple[jax.Array, Completed]:
     spread = jnp.broadcast_to(known.covariance, (len(known.mean), *known.covariance.shape[1:]))
     say = lambda mean, covariance: completed(mean, covariance, block["x"], block["seen"], block.get("error"))  # noqa: E731
     found = jax.vmap(say)(known.mean, spread)
-    scores = known.log_mass[:, None] + found.log_prob - block["log_scale"]
+    scores = known.log_mass[: len(found.log_prob), None] + found.log_prob - block["log_scale"]
+    if known.log_sides is not None:
+        scores, found = _and_noise(known, block, scores, found)
     if "allowed" in block:
         scores = jnp.where(_mask(block["allowed"], len(scores)), scores, NEVER)
     return scores, found
+
+
+def _and_noise(known: Latent, block: dict, scores, found: Completed) -> tuple[jax.Array, Completed]:
+    """Scores and completions with those of noise, which is uniform in the columns seen and expects the mean of all data in the others."""
+    noise = jnp.broadcast_to(known.log_mass[-1] - (known.log_sides * block["seen"]).sum(), scores[:1].shape)
+    more = Completed(noise, block["x"][None], jnp.zeros_like(found.covariance[:1]))
+    return jnp.concatenate([scores, noise]), Completed(*(jnp.concatenate(pair) for pair in zip(found, more, strict=True)))
 
 
 def _mask(allowed, n_components: int):
