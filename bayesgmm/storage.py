@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesgmm.analysis import density
 from bayesgmm.analysis.collapsed import Collapse
-from bayesgmm.core import components, coordinates, mixture, noise, points, shared, sharing, statistics, structures, weights
+from bayesgmm.core import components, coordinates, mixture, noise, points, shared, sharing, statistics, structures, student, weights
 from bayesgmm.inference import accelerate, loop
 
 MODELS = ("BayesianGaussianMixture", "DiscriminantAnalysis", "GaussianMixture", "KMeans")
@@ -53,6 +53,7 @@ KNOWN = {
         structures.Diagonal,
         structures.Full,
         structures.Spherical,
+        student.Student,
         weights.Dirichlet,
         weights.FlatWeights,
         weights.PointSticks,

@@ -35,7 +35,7 @@ def _smallest(posterior: Mixture):
 
 
 def collapsed(posterior: Mixture, counts: Any, floor: float, needed: int) -> np.ndarray:
-    """Mask (K,) of components at the covariance floor, or with fewer rows (of ``counts``) than a covariance of their own needs; inner coordinates."""
+    """Mask (K,) of components at the covariance floor, or with fewer rows than a covariance of their own needs; inner coordinates."""
     smallest = np.asarray(_smallest(posterior))
     thin = np.broadcast_to(smallest <= 1.01 * floor, (posterior.n_components,))
     if posterior.tied and posterior.n_components > 1:
@@ -52,7 +52,7 @@ def describe(posterior: Mixture, mask: np.ndarray, scale: np.ndarray, labels: np
     dense = np.asarray(structure.to_dense(jnp.asarray(posterior.components.covariance), n_features))
     found = []
     for k in np.flatnonzero(mask):
-        relative = dense[0 if posterior.tied else k] / np.outer(scale, scale)
+        relative = dense[0 if len(dense) == 1 else k] / np.outer(scale, scale)
         rows = () if labels is None else tuple(int(i) for i in np.flatnonzero(labels == k)[:10])
         found.append(Collapse(int(k), rows, int(np.abs(np.linalg.eigh(relative)[1][:, 0]).argmax())))
     return tuple(found)

@@ -13,6 +13,7 @@ from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.noise import without_noise
 from bayesgmm.core.points import Gaussian
+from bayesgmm.core.student import Student
 from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference.compiling import jit
 
@@ -70,7 +71,7 @@ def dense_covariances(posterior: Mixture) -> np.ndarray:
 
 
 def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator, box: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, D) from the predictive density, grouped by component, and their components (n,), -1 for noise, which fills ``box`` (2, D)."""
+    """Rows (n, D) from the predictive density, grouped by component, and their components (n,): -1 is noise, which fills ``box`` (2, D)."""
     counts = rng.multinomial(n, np.asarray(plug_in(posterior).weights.weights))
     if not posterior.n_noise:
         return _draw_components(posterior.components, counts, rng)
@@ -82,6 +83,8 @@ def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator, box: np.ndar
 def _draw_components(components, counts: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """So many rows (K,) of each component."""
     structure, d = components.structure, components.n_features
+    tails = components.dof if isinstance(components, Student) else None
+    components = components.predictive().law if isinstance(components, Student) else components
     bayesian = hasattr(components, "dof")
     spread = components.scale if bayesian else components.covariance
     factors = np.broadcast_to(structure.factor(jnp.asarray(spread)), (len(counts), *spread.shape[1:]))
@@ -90,6 +93,8 @@ def _draw_components(components, counts: np.ndarray, rng: np.random.Generator) -
         noise = rng.standard_normal((count, d))
         if bayesian:
             noise = noise * _student_scale(components, k, count, rng)
+        if tails is not None:
+            noise = noise / np.sqrt(rng.chisquare(tails[k], (count, 1)) / tails[k])
         parts.append(np.asarray(components.mean)[k] + np.asarray(structure.apply(jnp.asarray(factors[k]), jnp.asarray(noise))))
     return np.concatenate(parts), np.repeat(np.arange(len(counts)), counts)
 

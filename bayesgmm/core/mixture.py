@@ -21,7 +21,7 @@ class Mixture:
     ----------
     weights : Dirichlet, StickBreaking, FlatWeights or PointWeights
     components : NormalWishart, FlatGaussian, SharedGaussian or Gaussian
-        With `NoiseShare` weights, `WithNoise` around one of these.
+        Or `Student` around one of these; with `NoiseShare` weights, `WithNoise` around that.
     """
 
     weights: Any
@@ -70,8 +70,7 @@ class Mixture:
 
     def natural(self) -> Natural:
         """Scores of rows, expected log weights included."""
-        natural = self.components.natural()
-        return natural._replace(level=natural.level + self.weights.expected_log())
+        return self.components.natural().raised(self.weights.expected_log())
 
     def predictive_log_prob(self, x, prior: Mixture | None = None):
         """Log density (N,) of new rows (N, D).

@@ -1,9 +1,8 @@
 r"""Noise: rows that belong to no component, uniform over a region of known volume (Banfield & Raftery 1993, Biometrics 49).
 
-Noise is one more component, the last, whose scores are constant: as `Natural` it has a level, and precision 0, so that passes over rows need
-to know nothing of it. Its statistics but for the count say nothing. The weights are broken in two: first noise takes its share of all rows,
-then the law of the weights divides what is left, as it would by itself; a symmetric Dirichlet law on all of them is of this kind, and
-sticks need not be sorted anew.
+Noise is one more component, the last, whose scores are constant: as `Natural` it has a level and precision 0, so that passes over rows need
+not know of it. Its statistics but for the count say nothing. Weights are broken in two: first noise takes its share, then the law of the
+weights divides what is left, as it would by itself. A Dirichlet law on all of them is of this kind, and sorted sticks remain so.
 """
 
 from __future__ import annotations
@@ -11,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.points import is_flat
 from bayesgmm.core.pytree import pytree, replace
-from bayesgmm.core.statistics import Natural, Region, Stats
+from bayesgmm.core.statistics import Natural, Region, Stats, Tails
+from bayesgmm.core.student import Student
 
 
 @pytree
@@ -26,7 +27,7 @@ class WithNoise:
 
     Parameters
     ----------
-    law : NormalWishart, FlatGaussian, SharedGaussian or Gaussian
+    law : Student, NormalWishart, FlatGaussian, SharedGaussian or Gaussian
         Of the others.
     region : Region
         Where noise is.
@@ -68,8 +69,8 @@ class WithNoise:
 
     def _others(self, stats: Stats) -> Stats:
         """Statistics without those of noise."""
-        scatter = stats.scatter[:-1]
-        return Stats(stats.log_norm, stats.counts[:-1], stats.sums[:-1], scatter.sum(0, keepdims=True) if self.law.tied else scatter)
+        proper = jax.tree.map(lambda a: a[:-1], stats._replace(log_norm=None))
+        return proper._replace(scatter=proper.scatter.sum(0, keepdims=True)) if self.law.tied else proper
 
     def posterior(self, stats: Stats, last: WithNoise | None = None) -> WithNoise:
         more = () if last is None else (last.law,)
@@ -79,12 +80,11 @@ class WithNoise:
         """As of the law, with a row of constant scores."""
         known = self.law.natural()
         wide = jnp.broadcast_to(known.precision, (len(known.mean), *known.precision.shape[1:]))
-        return Natural(
-            jnp.append(known.level, -self.region.log_volume),
-            jnp.concatenate([known.mean, jnp.zeros_like(known.mean[:1])]),
-            jnp.concatenate([wide, jnp.zeros_like(wide[:1])]),
-            self.region,
-        )
+        level, tails = -self.region.log_volume, known.tails
+        if tails is not None:
+            level, tails = 0.0, Tails(jnp.append(tails.level, level), jnp.append(tails.dof, 1.0))
+        mean, precision = (jnp.concatenate([a, jnp.zeros_like(a[:1])]) for a in (known.mean, wide))
+        return Natural(jnp.append(known.level, level), mean, precision, self.region, tails)
 
     def log_marginal(self, stats: Stats):
         return self.law.log_marginal(self._others(stats)) - stats.counts[-1] * self.region.log_volume
@@ -198,6 +198,16 @@ def with_noise(prior: Any, region: Region, share: Any) -> Any:
 def without_noise(mixture: Mixture) -> Mixture:
     """Components alone, their weights as shares of what is not noise; a mixture without noise as it is."""
     return Mixture(mixture.weights.weights, mixture.components.law) if mixture.n_noise else mixture
+
+
+def gaussians(components: Any) -> Any:
+    """The law of Gaussians that noise or tails were added to."""
+    return gaussians(components.law) if isinstance(components, (WithNoise, Student)) else components
+
+
+def around(components: Any, law: Any) -> Any:
+    """The same noise and tails around another law of Gaussians."""
+    return replace(components, law=around(components.law, law)) if isinstance(components, (WithNoise, Student)) else law
 
 
 def first(prior: Any, n_components: int) -> Any:

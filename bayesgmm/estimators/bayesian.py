@@ -92,6 +92,8 @@ class BayesianGaussianMixture(MixtureEstimator):
     noise : {None, "box", "hull"} or float, default None
         Whether one more component holds rows that belong to none, uniform over a region: its volume in units of the data, or that of the
         box around the rows (along the columns or along the principal axes, whichever is smaller), or of their convex hull.
+    student_t : {None, "learn", "shared"} or float, default None
+        Student t components, which heavy tails hardly move: their degrees of freedom, or that each learns its own, or all the same.
 
     Attributes
     ----------
@@ -111,6 +113,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         Laws of weights and components, in units of the data.
     log_likelihood_ : float
         Log-likelihood at the posterior means, in nats.
+    degrees_of_freedom_ : ndarray, shape (K,)
+        With Student t components, of which ``covariances_`` are the matrices of scale.
     noise_weight_, noise_volume_ : float
         With noise: its share of the rows, so that ``weights_`` sum to 1 less it, and the volume that it is uniform over.
     converged_, n_iter_, n_starts_, restart_agreement_, labels_, n_parameters_, n_features_in_, feature_names_in_
@@ -157,6 +161,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         dtype="float64",
         missing="error",
         noise=None,
+        student_t=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -181,13 +186,10 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.dtype = dtype
         self.missing = missing
         self.noise = noise
+        self.student_t = student_t
 
     def _prior(self, problem: Problem) -> Mixture:
         return make_prior(self, problem)
-
-    def _prior_of_fit(self, problem: Problem) -> Mixture:
-        """With the components that the fit kept."""
-        return rows.law_inward(problem.coordinates, self.prior_)
 
     def _search(self, prior: Mixture, problem: Problem, training: Training) -> Fit:
         """Restarts, then fewer components on the best of them."""

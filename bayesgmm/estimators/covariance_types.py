@@ -110,10 +110,10 @@ def restricted(word: str, law: Any, coordinates: Coordinates) -> Any:
     return SharedGaussian(law, sphere, sharing)
 
 
-def count_parameters(word: str, n_components: int, n_features: int, n_noise: int = 0) -> int:
-    """Free parameters of a mixture, as mclust counts them: two of noise, its weight and its volume."""
+def count_parameters(word: str, n_components: int, n_features: int) -> int:
+    """Free parameters of a mixture, as mclust counts them."""
     structure, tied, sharing = kind_of(word)
-    return criteria.n_parameters(structure, tied, n_components, n_features, sharing) + 2 * n_noise
+    return criteria.n_parameters(structure, tied, n_components, n_features, sharing)
 
 
 def fewest_rows(word: str, n_features: int) -> int:

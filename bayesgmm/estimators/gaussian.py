@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
 from bayesgmm.core.mixture import MAP, Mixture
-from bayesgmm.core.noise import with_noise, without_noise
+from bayesgmm.core.noise import around, gaussians, without_noise
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.shared import SharedGaussian
@@ -81,6 +81,8 @@ class GaussianMixture(MixtureEstimator):
     noise : {None, "box", "hull"} or float, default None
         Whether one more component holds rows that belong to none, uniform over a region: its volume in units of the data, or that of the
         box around the rows (along the columns or along the principal axes, whichever is smaller), or of their convex hull.
+    student_t : {None, "learn", "shared"} or float, default None
+        Student t components, which heavy tails hardly move: their degrees of freedom, or that each learns its own, or all the same.
 
     Attributes
     ----------
@@ -100,6 +102,8 @@ class GaussianMixture(MixtureEstimator):
     n_components_, n_parameters_, n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only when the data were a frame with names.
+    degrees_of_freedom_ : ndarray, shape (K,)
+        With Student t components, of which ``covariances_`` are the matrices of scale.
     noise_weight_, noise_volume_ : float
         With noise: its share of the rows, so that ``weights_`` sum to 1 less it, and the volume that it is uniform over.
     collapsed_ : tuple of (component, rows, column)
@@ -146,6 +150,7 @@ class GaussianMixture(MixtureEstimator):
         dtype="float64",
         missing="error",
         noise=None,
+        student_t=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -166,6 +171,7 @@ class GaussianMixture(MixtureEstimator):
         self.dtype = dtype
         self.missing = missing
         self.noise = noise
+        self.student_t = student_t
 
     def _search(self, prior, problem: Problem, training: Training) -> Fit:
         """The best of several starts."""
@@ -262,6 +268,7 @@ class GaussianMixture(MixtureEstimator):
     def _collapsed(self, result) -> np.ndarray:
         needed = fewest_rows(self.covariance_type, result.posterior.components.n_features)
         proper = without_noise(result.posterior)
+        proper = replace(proper, components=gaussians(proper.components))
         return collapsed(proper, result.stats.counts[: proper.n_components], self.reg_covar, needed)
 
     def _starts(self, prior, problem: Problem, training: Training) -> list:
@@ -285,17 +292,18 @@ class GaussianMixture(MixtureEstimator):
         if self.means_init is not None:
             means = jnp.asarray(check_array("means_init", self.means_init, (k, d)))
         if self.precisions_init is not None:
-            tied = outer.tied
+            tied = gaussians(outer.components).tied
             lead = () if tied else (k,)
             precision = check_array("precisions_init", self.precisions_init, lead + (d,) * structure.rank)
             check_positive_definite("precisions_init", precision, structure.rank)
             covariance = structure.inverse(structure.factor(jnp.asarray(precision)))
             covariance = covariance[None] if tied else covariance
         given = problem.coordinates.mixture_inward(Mixture(weights, Gaussian(means, covariance, structure)))
-        law = without_noise(prior.prior if isinstance(prior, MAP) else prior).components
+        law = gaussians(prior.components)
         if isinstance(law, SharedGaussian):  # the loop starts from a model of the family
             given = replace(given, components=law.restricted(given.components, given.weights.mean()))
-        return with_noise(given, start.components.region, start.weights.share) if start.n_noise else given
+        weights = replace(start.weights, weights=given.weights) if start.n_noise else given.weights
+        return Mixture(weights, around(start.components, given.components))
 
 
 def _check_map_prior(prior: Mixture, k: int, d: int, structure, tied: bool) -> None:

@@ -13,13 +13,13 @@ from bayesgmm.analysis.facts import Facts, gather
 from bayesgmm.analysis.parameters import draw_rows
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.estimators import noise
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.covariance_types import check_columns_of
 from bayesgmm.estimators.data import as_source, batches_of, followed, further_rows, over_batches, read_data
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
 from bayesgmm.estimators.results import store
+from bayesgmm.estimators.robust import check_combined, region, with_noise, with_tails
 from bayesgmm.estimators.training import Training, check_common, read_known
 from bayesgmm.estimators.using import Usable
 from bayesgmm.inference.arrange import Known
@@ -55,6 +55,7 @@ class MixtureEstimator(Usable):
     n_features_in_: int
     n_rows_seen_: int
     noise: Any
+    student_t: Any
     _noise_box: np.ndarray | None
     _coordinates: Coordinates
     _counts: np.ndarray
@@ -91,8 +92,9 @@ class MixtureEstimator(Usable):
         check_common(self)
         data = read_data(self, X, sample_weight, checkpoint, passes)
         check_columns_of(self.covariance_type, data.problem.n_features)
-        found = noise.region(self.noise, data)
-        prior = noise.with_noise(self._prior(data.problem), found, data.problem.coordinates)
+        check_combined(self, data)
+        found = region(self.noise, data)
+        prior = with_noise(with_tails(self._prior(data.problem), self.student_t), found, data.problem.coordinates)
         fit = data.finished(lambda: self._search(prior, data.problem, data.training))
         store(self, fit, data)
         self._noise_box = None if found is None else found.box
@@ -109,7 +111,7 @@ class MixtureEstimator(Usable):
 
     def _prior_of_fit(self, problem: Problem) -> Any:
         """The prior of the fit, for further rows."""
-        return self._prior(problem)
+        return rows.law_inward(problem.coordinates, self.prior_)
 
     def _report_collapse(self, fit: Fit, problem: Problem) -> None:
         """Say where components hold too few rows; where there is a prior, none do."""
@@ -248,8 +250,8 @@ class MixtureEstimator(Usable):
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (n_samples, D) from the fitted density (the posterior predictive, if Bayesian) and their components.
 
-        Rows come grouped by component, as in scikit-learn; those of noise, -1, last, uniform in the bounding box of the rows of the fit, scaled
-        about its centre to ``noise_volume_``.
+        Rows come grouped by component, as in scikit-learn; those of noise, -1, come last, uniform in the bounding box of the rows of the
+        fit, scaled about its centre to ``noise_volume_``.
         """
         self._check_fitted()
         check_number("n_samples", n_samples, 1, integer=True)

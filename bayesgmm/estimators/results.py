@@ -11,9 +11,11 @@ from bayesgmm.analysis import criteria, rows
 from bayesgmm.analysis.evidence import multiplicity
 from bayesgmm.analysis.parameters import Published, published
 from bayesgmm.core.noise import without_noise
+from bayesgmm.core.student import Student
 from bayesgmm.estimators.base import FitError, FitWarning, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory
+from bayesgmm.estimators.robust import n_of_tails
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.restarts import Fit
 
@@ -64,6 +66,8 @@ def _store_parameters(estimator, found: Published) -> None:
     estimator.precisions_ = found.precision[index]
     estimator.precisions_cholesky_ = found.precision_factor[index]
     estimator.n_components_ = len(estimator.weights_)
+    law = without_noise(found.posterior).components
+    _put(estimator, "degrees_of_freedom_", law.dof if isinstance(law, Student) else None)
     _put(estimator, "noise_weight_", float(noise[0]) if len(noise) else None)
     _put(estimator, "noise_volume_", float(np.exp(found.posterior.components.region.log_volume)) if len(noise) else None)
 
@@ -75,13 +79,11 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     _put(estimator, "_places", data.places if data.n_named else None)
     k = estimator.n_components_
-    estimator.n_parameters_ = count_parameters(estimator.covariance_type, k, d, estimator.posterior_.n_noise)
+    more = 2 * estimator.posterior_.n_noise + n_of_tails(estimator.student_t, k)
+    estimator.n_parameters_ = count_parameters(estimator.covariance_type, k, d) + more
     _put(estimator, "labels_", rows.named(np.concatenate(found.labels), k) if data.keep_labels else None)
-    estimator.log_likelihood_, estimator._label_counts, estimator._noise_rows = (
-        found.log_likelihood,
-        found.counts[:k],
-        found.counts[k:].sum(),
-    )
+    estimator._label_counts, estimator._noise_rows = found.counts[:k], int(found.counts[k:].sum())
+    estimator.log_likelihood_ = found.log_likelihood
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows
     estimator._doubtful = [
         (int(i), int(first), float(p), int(second), float(q))

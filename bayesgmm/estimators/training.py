@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.noise import without_noise
+from bayesgmm.core.noise import gaussians, without_noise
+from bayesgmm.core.student import Student
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_covariance_type, kind_of, word_for
-from bayesgmm.estimators.noise import check_noise, check_proper
+from bayesgmm.estimators.robust import check_gaussian, check_noise, check_tails
 from bayesgmm.frames import Rows, column_label
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
@@ -171,7 +172,7 @@ def read_rows_of_fit(estimator, X: Any, sample_weight: Any, part: bool = False) 
 
     With ``part`` also what is known of rows that are known in part.
     """
-    check_proper(estimator, "This")
+    check_gaussian(estimator, "This")
     values, weight = read_known(estimator, X, sample_weight) if part else (read_rows(estimator, X), None)
     weight = check_weights(sample_weight, len(values)) if weight is None else weight
     found = float(weight @ estimator._plug_in_log_density(values))
@@ -188,6 +189,7 @@ def check_common(estimator) -> None:
     check_covariance_type(estimator.covariance_type, estimator._bayesian)
     check_option("missing", estimator.missing, MISSING)
     check_noise(estimator.noise)
+    check_tails(estimator.student_t)
     check_number("tol", estimator.tol, 0)
     check_number("reg_covar", estimator.reg_covar, 0, high=MOST if estimator._bayesian else 1)
     check_number("max_iter", estimator.max_iter, 0, high=LONGEST, integer=True)
@@ -280,9 +282,10 @@ def previous(estimator, problem: Problem) -> tuple[Mixture, Mixture] | None:
         raise ValueError(f"{told} {last.components.n_features} columns, not {problem.n_features}; set warm_start=False.")
     if last.n_noise != (estimator.noise is not None):
         raise ValueError(f"{told} {'a' if last.n_noise else 'no'} noise component; set warm_start=False.")
-    inner, prior = without_noise(last), estimator.prior_
-    law_of_prior = without_noise(getattr(prior, "prior", prior)).components
-    kind = inner.structure, inner.tied, getattr(law_of_prior, "sharing", None)
+    if isinstance(without_noise(last).components, Student) != (estimator.student_t is not None):
+        raise ValueError(f"{told} {'other' if estimator.student_t is None else 'no'} tails (student_t); set warm_start=False.")
+    inner, law = without_noise(last), gaussians(last.components)
+    kind = law.structure, law.tied, getattr(gaussians(estimator.prior_.components), "sharing", None)
     if kind != kind_of(estimator.covariance_type):
         raise ValueError(f"{told} covariance_type={word_for(kind)!r}, not {estimator.covariance_type!r}; set warm_start=False.")
     if estimator._bayesian and inner.n_components > estimator.n_components:

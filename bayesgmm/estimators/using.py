@@ -11,8 +11,8 @@ from bayesgmm.analysis.density import Density, conditional, predictive
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.tails import TailProbability, tail_probability
 from bayesgmm.estimators.base import Estimator, in_float64
-from bayesgmm.estimators.noise import check_proper
 from bayesgmm.estimators.projecting import Projection, project
+from bayesgmm.estimators.robust import check_gaussian, check_proper
 from bayesgmm.estimators.training import read_rows
 from bayesgmm.validation import check_column, check_number, check_rows, check_seed
 
@@ -173,7 +173,7 @@ class Usable(Estimator):
         [0.963, 0.037]
         """
         values = read_rows(self, X)
-        check_proper(self, "projection")
+        check_gaussian(self, "projection")
         check_number("separation", separation, 0, high=1)
         return project(self, values, float(separation))
 

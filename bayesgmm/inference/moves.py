@@ -47,7 +47,8 @@ def merged_stats(stats: Stats, a, b) -> Stats:
         return values.at[a].add(values[b]).at[b].set(0)
 
     shared = stats.scatter.shape[0] == 1
-    return Stats(stats.log_norm, move(stats.counts), move(stats.sums), stats.scatter if shared else move(stats.scatter))
+    moved = jax.tree.map(move, stats._replace(log_norm=None, scatter=None if shared else stats.scatter))
+    return moved._replace(log_norm=stats.log_norm, scatter=stats.scatter if shared else moved.scatter)
 
 
 @jit(brief=True)
@@ -72,8 +73,9 @@ def without(prior: Mixture, posterior: Mixture, k) -> tuple[Mixture, Mixture]:
 
 @jit(brief=True)
 def _taken(prior: Mixture, posterior: Mixture, stats: Stats, index) -> tuple[Mixture, Mixture, Stats]:
-    scatter = stats.scatter if stats.scatter.shape[0] == 1 else stats.scatter[index]
-    small = Stats(stats.log_norm, stats.counts[index], stats.sums[index], scatter)
+    tails, scatter = None if stats.tails is None else stats.tails[index], stats.scatter
+    scatter = scatter if scatter.shape[0] == 1 else scatter[index]
+    small = Stats(stats.log_norm, stats.counts[index], stats.sums[index], scatter, tails)
     return prior.take(index), posterior.take(index), small
 
 
@@ -149,7 +151,7 @@ def simplify(fit: Fit, problem: Problem, settings: Settings, notify: Callable[[s
 
 
 def order(fit: Fit, first: int = 0) -> np.ndarray:
-    """Components that exist: those of the ``first`` places as they are, which labels of rows name, the others by decreasing weight, noise."""
+    """Components that exist: those of the ``first`` places as they are, which labels of rows name, others by decreasing weight, noise."""
     counts, kept = np.asarray(fit.result.stats.counts), alive(fit)
     named, others = kept[kept < first], kept[kept >= first]
     noise = np.arange(len(counts) - fit.prior.n_noise, len(counts))

@@ -1,7 +1,7 @@
 r"""Rows that may be noise, to start from: those in sparse surroundings.
 
-Where rows are scattered evenly, the volume of the ball around a row that reaches its k-th neighbour is Gamma distributed with shape k and the
-density of rows as its rate. The volumes of all rows are a mixture of two such laws, of a dense and a sparse part of the data (Byers &
+Where rows are scattered evenly, the volume of the ball around a row that reaches its k-th neighbour is Gamma distributed with shape k and
+the density of rows as its rate. The volumes of all rows are a mixture of two such laws, of a dense and a sparse part of the data (Byers &
 Raftery 1998, JASA 93, eqs. 3-5; the start that mclust recommends, ``NNclean``).
 """
 

@@ -1,4 +1,4 @@
-"""The region over which noise is uniform, from the word of the user and the rows of a fit."""
+"""Noise and heavy tails as the user asks for them: the region over which noise is uniform, and degrees of freedom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from bayesgmm.core import noise
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import MAP, Mixture
+from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import Region
+from bayesgmm.core.student import FIRST, Student
 from bayesgmm.core.weights import Dirichlet, FlatWeights
 from bayesgmm.validation import check_number, check_option
 
@@ -97,6 +99,51 @@ def with_noise(prior: Any, found: Found | None, coordinates: Coordinates) -> Any
     log_sides = jnp.log(jnp.asarray(found.box[1] - found.box[0]))
     inner = Region(jnp.asarray(found.log_volume) - coordinates.log_det, log_sides)
     return noise.with_noise(prior, inner, FlatWeights(2) if points else Dirichlet.symmetric(2))
+
+
+LEARNT = ("learn", "shared")
+
+
+def check_tails(value: Any) -> None:
+    """None, a word or degrees of freedom."""
+    if isinstance(value, str):
+        check_option("student_t", value, LEARNT)
+    elif value is not None:
+        check_number("student_t", value, 0, strict=True)
+
+
+def with_tails(prior: Any, value: Any) -> Any:
+    """A prior with Student t components, of degrees of freedom given or to be learnt."""
+    if value is None:
+        return prior
+    if isinstance(prior, MAP):
+        return MAP(with_tails(prior.prior, value))
+    learn = isinstance(value, str)
+    dof = jnp.array([FIRST if learn else float(value)])
+    return replace(prior, components=Student(prior.components, dof, learn, value == "shared"))
+
+
+def n_of_tails(value: Any, n_components: int) -> int:
+    """Free parameters of the tails."""
+    return {"learn": n_components, "shared": 1}.get(value, 0) if isinstance(value, str) else 0
+
+
+def check_combined(estimator: Any, data: Any) -> None:
+    """Complete rows in memory where tails are heavy."""
+    if estimator.student_t is None:
+        return
+    if data.problem.part:
+        raise ValueError("student_t needs complete rows of which nothing else is known; fit with student_t=None.")
+    if not data.keep_labels:
+        raise ValueError("student_t needs rows in memory; fit a sample of them, or with student_t=None.")
+
+
+def check_gaussian(model: Any, what: str) -> None:
+    """A model of Gaussians without noise, for what is made for those alone."""
+    check_proper(model, what)
+    if isinstance(model.posterior_.components, Student):
+        told = "fit with student_t=None, or use predict, predict_proba, score_samples and condition"
+        raise ValueError(f"{what} is not there for models with Student t components: {told}.")
 
 
 def check_proper(model: Any, what: str) -> None:
