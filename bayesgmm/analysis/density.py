@@ -264,7 +264,8 @@ def predictive(posterior: Mixture, prior: Any, names: Sequence[str]) -> Density:
     parts = [_student(components, dense)]
     rest = float(posterior.weights.unseen())
     if rest > 0:  # what sticks leave to components never seen, as in Mixture.predictive_log_prob
-        parts.append(tuple(a[:1] for a in _student(prior.components.unseen(components), dense)))
+        fresh, scale, dof = _student(prior.components.unseen(components), dense)
+        parts.append((fresh[:1], scale[:1], dof[:1]))
     means, scales, dof = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     weights = np.append(weights, rest) if rest > 0 else weights / weights.sum()
     return _density(weights, means, scales, dof, independent, names)

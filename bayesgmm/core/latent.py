@@ -50,7 +50,7 @@ def latent(structure: Structure, natural: Natural) -> Latent:
     """Scores as Gaussian functions of whole rows."""
     if natural.region is not None:
         level, region = natural.level[-1:], natural.region
-        known = latent(structure, Natural(*(a[:-1] for a in natural[:3])))
+        known = latent(structure, Natural(natural.level[:-1], natural.mean[:-1], natural.precision[:-1]))
         return known._replace(log_mass=jnp.append(known.log_mass, level + region.log_volume), log_sides=region.log_sides)
     d, copies = natural.mean.shape[-1], structure.blocks(natural.mean.shape[-1]).copies
     factor = structure.factor(natural.precision)

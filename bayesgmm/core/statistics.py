@@ -138,7 +138,7 @@ def product_form(structure: Structure, natural: Natural) -> Callable[[jax.Array]
     def shared(features: jax.Array) -> jax.Array:
         features = features[: first.shape[1]]
         x = features[1:].T
-        return first @ features - (structure.multiply(natural.precision[0], x) * x).sum(-1) / 2
+        return natural.finished(first @ features - (structure.multiply(natural.precision[0], x) * x).sum(-1) / 2)
 
     return shared
 

@@ -96,7 +96,7 @@ class Student:
         return replace(self, law=law, dof=self._learnt(stats))
 
     def _learnt(self, stats: Stats):
-        r"""Degrees of freedom with :math:`\ln\frac\nu2 - \psi(\frac\nu2) + 1 = E[u - \ln u]`, a mean over rows (Peel & McLachlan, sec. 4)."""
+        r"""Degrees of freedom with :math:`\ln\frac\nu2 - \psi(\frac\nu2) + 1 = E[u - \ln u]`, means over rows (Peel & McLachlan, sec. 4)."""
         k = len(stats.counts)
         if stats.tails is None or not self.learn:
             return jnp.broadcast_to(self.dof, (k,)).astype(stats.counts.dtype)

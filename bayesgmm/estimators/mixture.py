@@ -144,6 +144,8 @@ class MixtureEstimator(Usable):
             raise ValueError("partial_fit takes rows in memory; for rows that are read as they are needed fit is exact.")
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y, sample_weight)
+        if self.student_t is not None:
+            raise ValueError("partial_fit is not there for Student t components; fit all rows, or with student_t=None.")
         return self._learn(X, sample_weight)
 
     @in_float64

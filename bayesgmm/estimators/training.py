@@ -226,26 +226,26 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         whole = assigned if sparse is None else beside(np.asarray(assigned), sparse, n_components)
         return start_from(prior, some.x, jnp.asarray(whole), some.weight, n_components + prior.n_noise)
 
+    def sparse_of(some: Problem) -> np.ndarray | None:
+        return sparse_rows(some.distance_rows(), some.weight) if prior.n_noise else None
+
     if not isinstance(estimator.init_params, str):
         given = check_start(estimator.init_params, len(training.values), n_components)[training.weight > 0]
         (given,) = padded(given)
-        return [lambda: posterior(problem, given, sparse_rows(_spaces(problem)[0], problem.weight) if prior.n_noise else None)]
+        return [lambda: posterior(problem, given, sparse_of(problem))]
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
     known = None if training.known is None else training.known.take(training.weight > 0)
     limits = known if known is not None and (known.allowed is not None or known.group is not None) else None
     few = limits is not None or len(problem.x) <= SAMPLE
     spaces = _spaces(problem) if few else ()
-
-    sparse_of_all = sparse_rows(spaces[0], problem.weight) if prior.n_noise and few else None
+    sparse_of_all = sparse_of(problem) if few else None
 
     def start(i: int):
         name, some = methods[i % len(methods)], problem if few else problem.sampled(keys[i])
-        near = spaces or _spaces(some)
-        rows, weight = near[i // len(MIXED) % 2 if len(methods) > 1 else 0], some.weight
-        sparse = sparse_of_all if few or not prior.n_noise else sparse_rows(near[0], weight)
-        if sparse is not None:
-            weight = dense_weight(sparse, weight, n_components)
+        rows = (spaces or _spaces(some))[i // len(MIXED) % 2 if len(methods) > 1 else 0]
+        sparse = sparse_of_all if few else sparse_of(some)
+        weight = some.weight if sparse is None else dense_weight(sparse, some.weight, n_components)
         assigned = by_ward(rows, weight, n_components) if name == "ward" else None
         if assigned is None:
             assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, weight, n_components)

@@ -7,6 +7,8 @@ Raftery 1998, JASA 93, eqs. 3-5; the start that mclust recommends, ``NNclean``).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 NEIGHBOURS = 12
@@ -21,7 +23,7 @@ LEAST, GREATEST = 0.01, 0.99
 """Limits of the answers: a start without noise would never find any."""
 
 
-def sparse_rows(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def sparse_rows(rows: Any, weight: Any) -> np.ndarray:
     """Probability (N,) that rows (N, D), in units in which distances mean something, are of the sparse part; 0 where weights (N,) are."""
     from scipy.spatial import KDTree
     from scipy.special import expit
@@ -30,7 +32,7 @@ def sparse_rows(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
     counted = rows[used]
     among = counted[:: -(-len(counted) // MOST)]
     k = min(NEIGHBOURS, len(among) - 1)
-    distance = KDTree(among).query(counted, [k + 1])[0][:, 0]
+    distance = KDTree(among).query(counted, k + 1)[0][:, k]
     logs = rows.shape[1] * np.log(np.maximum(distance, 1e-12 * distance.max() + 1e-300))
     volume = np.exp(logs - np.median(logs))
     sparse = logs > np.quantile(logs, 0.75)
