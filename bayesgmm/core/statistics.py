@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import digamma
+from jax.scipy.special import digamma, gammaln
 
 from bayesgmm.core.structures import Structure
 
@@ -60,6 +60,13 @@ class Region(NamedTuple):
 
     log_volume: jax.Array
     log_sides: jax.Array
+
+
+def log_tail(dof: jax.Array, d: Any) -> jax.Array:
+    r"""What a Student t density of d columns has beside the determinant at no distance, :math:`\ln\Gamma\frac{\nu+d}2 - \ln\Gamma\frac\nu2
+    - \frac d2\ln\frac\nu2`, and a Gaussian one has not.
+    """
+    return gammaln((dof + d) / 2) - gammaln(dof / 2) - d / 2 * jnp.log(dof / 2)
 
 
 class Tails(NamedTuple):

@@ -19,11 +19,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import digamma, gammaln
+from jax.scipy.special import digamma
 
 from bayesgmm.core.points import Gaussian, is_flat
 from bayesgmm.core.pytree import pytree, replace, static
-from bayesgmm.core.statistics import Natural, Stats, Tails, centred_scores
+from bayesgmm.core.statistics import Natural, Stats, Tails, centred_scores, log_tail
 
 LEAST, MOST = 1.0, 1000.0
 """Range of degrees of freedom that are learnt; with the greatest a component is Gaussian for all that rows can tell."""
@@ -96,7 +96,7 @@ class Student:
         return replace(self, law=law, dof=self._learnt(stats))
 
     def _learnt(self, stats: Stats):
-        r"""Degrees of freedom with :math:`\ln\frac\nu2 - \psi(\frac\nu2) + 1 = E[u - \ln u]`, means over rows (Peel & McLachlan, sec. 4)."""
+        r"""Degrees of freedom with :math:`\ln\frac\nu2 - \psi(\frac\nu2) + 1 = E[u - \ln u]` over all rows (Peel & McLachlan, sec. 4)."""
         k = len(stats.counts)
         if stats.tails is None or not self.learn:
             return jnp.broadcast_to(self.dof, (k,)).astype(stats.counts.dtype)
@@ -121,8 +121,7 @@ class Student:
         known, offset = self.law.natural(), self.law.offset()
         d, k = self.n_features, len(self.mean)
         dof = jnp.broadcast_to(self.dof, (k,))
-        level = gammaln((dof + d) / 2) - gammaln(dof / 2) - d / 2 * jnp.log(dof / 2)
-        tails = Tails(known.level + offset / 2 + level, dof)
+        tails = Tails(known.level + offset / 2 + log_tail(dof, d), dof)
         wide = jnp.broadcast_to(known.precision, (k, *known.precision.shape[1:]))
         return Natural(jnp.broadcast_to(-offset / 2, (k,)), known.mean, wide, tails=tails)
 

@@ -129,11 +129,11 @@ def n_of_tails(value: Any, n_components: int) -> int:
 
 
 def check_combined(estimator: Any, data: Any) -> None:
-    """Complete rows in memory where tails are heavy."""
+    """Exact rows in memory where tails are heavy."""
     if estimator.student_t is None:
         return
-    if data.problem.part:
-        raise ValueError("student_t needs complete rows of which nothing else is known; fit with student_t=None.")
+    if data.problem.part and data.training.known.error is not None:
+        raise ValueError("student_t needs numbers without errors of measurement; fit with student_t=None.")
     if not data.keep_labels:
         raise ValueError("student_t needs rows in memory; fit a sample of them, or with student_t=None.")
 
