@@ -132,6 +132,7 @@ def test_tails_in_everything_asked_of_a_model(tmp_path):
     assert "Student t mixture" in model.summary()
 
 
+@pytest.mark.slow
 def test_weights_are_repeated_rows():
     times = np.random.default_rng(0).integers(0, 3, len(DATA))
     start = np.where(TRUE == "noise", 0, np.char.replace(TRUE, "noise", "1").astype(int) - 1)
@@ -142,6 +143,7 @@ def test_weights_are_repeated_rows():
         assert weighted.bic(DATA, sample_weight=times) == pytest.approx(again.bic(np.repeat(DATA, times, 0)), rel=1e-7)
 
 
+@pytest.mark.slow
 def test_missing_numbers_and_noise():
     gaps = DATA.copy()
     gaps[::7, 1] = np.nan
@@ -152,6 +154,7 @@ def test_missing_numbers_and_noise():
     assert far == pytest.approx(np.log(model.noise_weight_) - sides[0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_warm_starts_and_further_rows_keep_noise():
     model = bg.GaussianMixture(3, noise="box", n_init=2, random_state=0, warm_start=True).fit(DATA)
     first = model.lower_bound_
@@ -174,6 +177,16 @@ def test_rows_read_as_they_are_needed():
         bg.GaussianMixture(3, student_t=3.0).fit(bg.scan(DATA))
     with pytest.raises(ValueError, match="complete rows in memory"):
         bg.GaussianMixture(3, noise="hull").fit(bg.scan(DATA))
+
+
+def test_starts_may_say_which_rows_are_noise():
+    first = fitted("EEV", 3)
+    options = {"n_components": 3, "covariance_type": "EEV", "noise": "box"}
+    for start in (first.labels_, first.predict_proba(DATA)):
+        again = bg.GaussianMixture(**options, init_params=start).fit(DATA)
+        assert again.log_likelihood_ == pytest.approx(first.log_likelihood_, abs=1e-6)
+    with pytest.raises(ValueError, match="labels must lie"):
+        bg.GaussianMixture(3, init_params=first.labels_).fit(DATA)
 
 
 def test_hull_is_smaller_than_box():

@@ -92,6 +92,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     noise : {None, "box", "hull"} or float, default None
         Whether one more component holds rows that belong to none, uniform over a region: its volume in units of the data, or that of the
         box around the rows (along the columns or along the principal axes, whichever is smaller), or of their convex hull.
+        ``init_params`` may tell it: labels of -1, or responsibilities (N, K + 1).
     student_t : {None, "learn", "shared"} or float, default None
         Student t components, which heavy tails hardly move: their degrees of freedom, or that each learns its own, or all the same.
 

@@ -56,7 +56,7 @@ class MixtureEstimator(Usable):
     n_rows_seen_: int
     noise: Any
     student_t: Any
-    _noise_box: np.ndarray | None
+    _noise_box: np.ndarray | None = None
     _coordinates: Coordinates
     _counts: np.ndarray
     _stats: Any

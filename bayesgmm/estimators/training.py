@@ -230,9 +230,9 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         return sparse_rows(some.distance_rows(), some.weight) if prior.n_noise else None
 
     if not isinstance(estimator.init_params, str):
-        given = check_start(estimator.init_params, len(training.values), n_components)[training.weight > 0]
-        (given,) = padded(given)
-        return [lambda: posterior(problem, given, sparse_of(problem))]
+        given, told = given_start(estimator.init_params, len(training.values), n_components, prior.n_noise)
+        (given,) = padded(given[training.weight > 0])
+        return [lambda: posterior(problem, given, None if told else sparse_of(problem))]
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
     known = None if training.known is None else training.known.take(training.weight > 0)
@@ -254,6 +254,17 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         return posterior(some, assigned, sparse)
 
     return [lambda i=i: start(i) for i in range(len(keys))]
+
+
+def given_start(value: Any, n: int, n_components: int, n_noise: int) -> tuple[np.ndarray, bool]:
+    """Labels or responsibilities to start from, and whether they say which rows are noise: by labels of -1, or a further column."""
+    given = np.asarray(value) if n_noise else None
+    if given is not None and given.shape == (n, n_components + 1):
+        return check_start(given, n, n_components + 1), True
+    if given is not None and given.shape == (n,) and given.dtype.kind in "iu" and given.min() == -1:
+        labels = np.where(given == -1, n_components, given)
+        return np.eye(n_components + 1)[check_start(labels, n, n_components + 1)], True
+    return check_start(value, n, n_components), False
 
 
 def _spaces(problem: Problem) -> tuple:
