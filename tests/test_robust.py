@@ -226,3 +226,14 @@ def test_what_is_not_there_says_so():
             asked(x)
     with pytest.raises(ValueError, match="partial_fit"):
         tails.partial_fit(x)
+
+
+def test_wrong_rows_of_old_faithful():
+    """The first figures of docs/how-to/outliers-and-heavy-tails.md, whose others are in benchmarks/outliers.py."""
+    geyser, rng = bg.load_dataset("faithful").x, np.random.default_rng(0)
+    x = np.concatenate([geyser, np.column_stack([rng.choice(geyser[:, 0], 20), rng.uniform(0, 180, 20)])])
+    model = bg.BayesianGaussianMixture(n_components=10, noise="box", n_init=1, random_state=0).fit(x)
+    assert model.n_components_ == 2
+    flagged = np.flatnonzero(model.labels_ == -1)
+    assert len(flagged) == 16
+    assert flagged.min() >= 272

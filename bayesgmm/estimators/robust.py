@@ -41,8 +41,10 @@ def check_noise(value: Any) -> None:
     """None, a word or a volume."""
     if isinstance(value, str):
         check_option("noise", value, WORDS)
-    elif value is not None:
-        check_number("noise", value, 0, strict=True)
+    elif (
+        value is not None and check_number("noise", value, 0, high=np.finfo(float).max) == 0
+    ):  # volumes of many columns are extreme numbers
+        raise ValueError(f"noise as a volume must be above 0; got {value!r}.")
 
 
 def region(value: Any, data: Any) -> Found | None:

@@ -19,6 +19,9 @@ MOST = 4000
 
 STEPS = 200
 
+WIDEST = 600
+"""Largest log of a ratio of volumes: its exponential, times the number of rows, is a number."""
+
 LEAST, GREATEST = 0.01, 0.99
 """Limits of the answers: a start without noise would never find any."""
 
@@ -31,14 +34,14 @@ def sparse_rows(rows: Any, weight: Any) -> np.ndarray:
     rows, used = np.asarray(rows, float), np.asarray(weight) > 0
     counted = rows[used]
     among = counted[:: -(-len(counted) // MOST)]
-    k = min(NEIGHBOURS, len(among) - 1)
-    distance = KDTree(among).query(counted, k + 1)[0][:, k]
+    k = max(min(NEIGHBOURS, len(among) - 1), 1)
+    distance = KDTree(among).query(counted, min(k + 1, len(among)))[0].reshape(len(counted), -1)[:, -1]
     logs = rows.shape[1] * np.log(np.maximum(distance, 1e-12 * distance.max() + 1e-300))
-    volume = np.exp(logs - np.median(logs))
-    sparse = logs > np.quantile(logs, 0.75)
+    volume = np.exp(np.clip(logs - np.median(logs), -WIDEST, WIDEST))
+    sparse = np.where(logs > np.quantile(logs, 0.75), GREATEST, LEAST)
     for _ in range(STEPS):
         before, share = sparse, sparse.mean()
-        rates = [k * part.sum() / (part @ volume) for part in (1.0 - sparse, 1.0 * sparse)]
+        rates = [k * part.sum() / (part @ volume) for part in (1 - sparse, sparse)]
         odds = k * np.log(rates[1] / rates[0]) + (rates[0] - rates[1]) * volume
         sparse = np.clip(expit(odds + np.log(share) - np.log1p(-share)), LEAST, GREATEST)
         if np.abs(sparse - before).max() < 1e-6:
