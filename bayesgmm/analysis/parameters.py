@@ -40,9 +40,17 @@ class Published(NamedTuple):
 
 
 def plug_in(posterior: Mixture) -> Mixture:
-    """Posterior means of weights (rescaled to sum to 1), means and covariances as a mixture of known parameters."""
+    """Posterior means of weights (rescaled to sum to 1), means and covariances as a mixture of known parameters.
+
+    Weight that sticks leave to components never seen goes to the others, not to noise.
+    """
     weights = jnp.asarray(posterior.weights.mean())
-    return Mixture(PointWeights(weights / weights.sum()), posterior.components.point())
+    if posterior.n_noise:
+        own, noise = weights[:-1], weights[-1]
+        weights = jnp.append(own * ((1 - noise) / jnp.where(own.sum() > 0, own.sum(), 1)), noise)
+    else:
+        weights = weights / weights.sum()
+    return Mixture(PointWeights(weights), posterior.components.point())
 
 
 @jit(brief=True)
