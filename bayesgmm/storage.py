@@ -20,7 +20,21 @@ import numpy as np
 
 from bayesgmm.analysis import density
 from bayesgmm.analysis.collapsed import Collapse
-from bayesgmm.core import components, coordinates, frozen, low_rank, mixture, points, shared, sharing, statistics, structures, weights
+from bayesgmm.core import (
+    components,
+    coordinates,
+    frozen,
+    low_rank,
+    mixture,
+    noise,
+    points,
+    shared,
+    sharing,
+    statistics,
+    structures,
+    student,
+    weights,
+)
 from bayesgmm.inference import accelerate, loop
 
 MODELS = ("BayesianGaussianMixture", "DiscriminantAnalysis", "GaussianMixture", "KMeans")
@@ -46,6 +60,8 @@ KNOWN = {
         low_rank.LowRank,
         mixture.MAP,
         mixture.Mixture,
+        noise.NoiseShare,
+        noise.WithNoise,
         points.FlatGaussian,
         points.Gaussian,
         shared.SharedGaussian,
@@ -53,6 +69,7 @@ KNOWN = {
         structures.Diagonal,
         structures.Full,
         structures.Spherical,
+        student.Student,
         weights.Dirichlet,
         weights.FlatWeights,
         weights.PointSticks,
@@ -62,7 +79,7 @@ KNOWN = {
 }
 """Classes a file may name."""
 
-RECORDS = {cls.__name__: cls for cls in (Collapse, loop.Limits, loop.State, statistics.Stats)}
+RECORDS = {cls.__name__: cls for cls in (Collapse, loop.Limits, loop.State, statistics.Region, statistics.Stats)}
 """Named tuples a file may name."""
 
 

@@ -78,7 +78,7 @@ def gaussians(x: np.ndarray, weight: np.ndarray, label: np.ndarray, model: Model
     joint = predictive(problem.coordinates.mixture_outward(inner), None, names)
     densities = tuple(_only(joint, k) for k in range(c))
     parts = joint.log_parts(x)[np.arange(len(x)), label]
-    thin = bool(collapsed(inner, stats, FLOOR, model.needed).any())
+    thin = bool(collapsed(inner, stats.counts, FLOOR, model.needed).any())
     return Gaussians(densities, float(weight @ parts), model.n_parameters, thin)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.compiling import jit
 
 
@@ -35,13 +34,13 @@ def _smallest(posterior: Mixture):
     return posterior.structure.smallest(posterior.components.covariance)
 
 
-def collapsed(posterior: Mixture, stats: Stats, floor: float, needed: int) -> np.ndarray:
+def collapsed(posterior: Mixture, counts: Any, floor: float, needed: int) -> np.ndarray:
     """Mask (K,) of components at the covariance floor, or with fewer rows than a covariance of their own needs; inner coordinates."""
     smallest = np.asarray(_smallest(posterior))
     thin = np.broadcast_to(smallest <= 1.01 * floor, (posterior.n_components,))
     if posterior.tied and posterior.n_components > 1:
         return np.asarray(thin)
-    counts = np.asarray(stats.counts)
+    counts = np.asarray(counts)
     return thin | (counts < min(needed, float(counts.sum())))
 
 
@@ -53,7 +52,7 @@ def describe(posterior: Mixture, mask: np.ndarray, scale: np.ndarray, labels: np
     dense = np.asarray(structure.to_dense(jnp.asarray(posterior.components.covariance), n_features))
     found = []
     for k in np.flatnonzero(mask):
-        relative = dense[0 if posterior.tied else k] / np.outer(scale, scale)
+        relative = dense[0 if len(dense) == 1 else k] / np.outer(scale, scale)
         rows = () if labels is None else tuple(int(i) for i in np.flatnonzero(labels == k)[:10])
         found.append(Collapse(int(k), rows, int(np.abs(np.linalg.eigh(relative)[1][:, 0]).argmax())))
     return tuple(found)

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.pytree import replace
+from bayesgmm.core.student import Student
 
 HALVINGS = 70
 """Steps of the bisection for a quantile: more than float64 has digits."""
@@ -256,7 +256,7 @@ def predictive(posterior: Mixture, prior: Any, names: Sequence[str]) -> Density:
     components, weights = posterior.components, np.asarray(posterior.weights.mean())
     structure, d = components.structure, components.n_features
     dense = lambda a: np.asarray(structure.to_dense(jnp.asarray(a), d))  # noqa: E731
-    independent = structure.blocks(d).count > 1
+    independent = structure.blocks(d).count > 1 and not isinstance(components, Student)
     if not hasattr(components, "dof"):
         k = len(weights)
         dispersions = np.broadcast_to(dense(components.covariance), (k, d, d))
@@ -264,10 +264,8 @@ def predictive(posterior: Mixture, prior: Any, names: Sequence[str]) -> Density:
     parts = [_student(components, dense)]
     rest = float(posterior.weights.unseen())
     if rest > 0:  # what sticks leave to components never seen, as in Mixture.predictive_log_prob
-        unseen = prior.components
-        if posterior.tied:
-            unseen = replace(unseen, dof=components.dof, scale=components.scale)
-        parts.append(tuple(a[:1] for a in _student(unseen, dense)))
+        fresh, dispersion, dof = _student(prior.components.unseen(components), dense)
+        parts.append((fresh[:1], dispersion[:1], dof[:1]))
     means, dispersions, dof = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     weights = np.append(weights, rest) if rest > 0 else weights / weights.sum()
     return _density(weights, means, dispersions, dof, independent, names)
@@ -279,6 +277,10 @@ def _density(weights, means, dispersions, dof, independent: bool, names: Sequenc
 
 def _student(components: Any, dense: Any) -> tuple[np.ndarray, ...]:
     """Means (K, D), scale matrices (K, D, D) and degrees of freedom (K,) of the Student t of each component."""
+    if isinstance(components, Student):
+        known, k = components.predictive(), len(components.mean)
+        scale = np.broadcast_to(dense(known.covariance), (k, *known.mean.shape[1:] * 2))
+        return np.asarray(known.mean), scale, np.broadcast_to(components.dof, k)
     mean, kappa = np.asarray(components.mean), np.asarray(components.mean_precision)
     dof = np.asarray(components.dof) - components.structure.blocks(components.n_features).size + 1
     k = len(mean)

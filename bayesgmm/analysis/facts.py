@@ -147,7 +147,7 @@ def _check_same(model, values: np.ndarray) -> None:
 
 def _beside_kmeans(model, values: np.ndarray | None) -> tuple[int | None, list[int] | None]:
     """Rows on which k-means with as many clusters agrees, and the sizes of its clusters, the largest first."""
-    if values is None or model.n_components_ == 1:
+    if values is None or model.n_components_ == 1 or model.posterior_.n_noise:
         return None, None
     means = kmeans_labels(values, model.n_components_)
     return matched_rows(model.labels_, means), sorted(np.bincount(means).tolist(), reverse=True)
@@ -155,7 +155,7 @@ def _beside_kmeans(model, values: np.ndarray | None) -> tuple[int | None, list[i
 
 def _evidence(model, values: np.ndarray | None) -> Evidence | None:
     """The corrected bound where it takes no more than seconds and all rows count once."""
-    if values is None or model._n_rows != model._n_samples:
+    if values is None or model._n_rows != model._n_samples or model.posterior_.n_noise:
         return None
     if len(values) * n_coefficients(model.posterior_) ** 2 > AFFORDABLE:
         return None
@@ -171,10 +171,11 @@ def _dense(model) -> np.ndarray:
 
 
 def _method(model, bayesian: bool) -> str:
+    kind = "Gaussian" if model.student_t is None else "Student t"
     if bayesian:
         law = "Dirichlet process" if model.weight_concentration_prior_type == "dirichlet_process" else "Dirichlet"
-        return f"Variational Gaussian mixture ({law} weights)"
-    return "Gaussian mixture, maximum likelihood" if model.prior is None else "Gaussian mixture, maximum a posteriori"
+        return f"Variational {kind} mixture ({law} weights)"
+    return f"{kind} mixture, maximum likelihood" if model.prior is None else f"{kind} mixture, maximum a posteriori"
 
 
 def notes(model, columns: list[str]) -> list[str]:
@@ -182,6 +183,12 @@ def notes(model, columns: list[str]) -> list[str]:
     said = []
     if not model.converged_:
         said.append(f"Not converged after {model.n_iter_} pass{'es' * (model.n_iter_ != 1)}: raise max_iter or tol.")
+    if model.posterior_.n_noise:
+        share = f"{model.noise_weight_:.3f} of the weight, {model._noise_rows} rows"
+        said.append(f"Noise: {share}, uniform over a volume of {model.noise_volume_:.6g} in the units of the data.")
+    if model.student_t is not None:
+        dof = ", ".join(f"{value:.1f}" for value in model.degrees_of_freedom_)
+        said.append(f"Student t components: degrees of freedom {dof}; the spreads are those of the matrices of scale.")
     if model.n_rows_seen_ > model._n_samples:
         told = f"Learnt from {model.n_rows_seen_:,} rows in parts (partial_fit), of which these are the last"
         said.append(f"{told}; the bound is one of all of them, likelihood, criteria and rows are of the last.")

@@ -11,7 +11,9 @@ import numpy as np
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import without_noise
 from bayesgmm.core.points import Gaussian
+from bayesgmm.core.student import Student
 from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference.compiling import jit
 
@@ -38,10 +40,17 @@ class Published(NamedTuple):
 
 
 def plug_in(posterior: Mixture) -> Mixture:
-    """Posterior means of weights (rescaled to sum to 1), means and covariances as a mixture of known parameters."""
+    """Posterior means of weights (rescaled to sum to 1), means and covariances as a mixture of known parameters.
+
+    Weight that sticks leave to components never seen goes to the others, not to noise.
+    """
     weights = jnp.asarray(posterior.weights.mean())
-    components = posterior.components
-    return Mixture(PointWeights(weights / weights.sum()), Gaussian(components.mean, components.covariance, components.structure))
+    if posterior.n_noise:
+        own, noise = weights[:-1], weights[-1]
+        weights = jnp.append(own * ((1 - noise) / jnp.where(own.sum() > 0, own.sum(), 1)), noise)
+    else:
+        weights = weights / weights.sum()
+    return Mixture(PointWeights(weights), posterior.components.point())
 
 
 @jit(brief=True)
@@ -69,12 +78,21 @@ def dense_covariances(posterior: Mixture) -> np.ndarray:
     return np.broadcast_to(components.structure.to_dense(jnp.asarray(components.covariance), d), (posterior.n_components, d, d))
 
 
-def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, D) from the predictive density, grouped by component, and their components (n,)."""
-    point = plug_in(posterior)
-    components = posterior.components
+def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator, box: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, D) from the predictive density, grouped by component, and their components (n,): -1 is noise, which fills ``box`` (2, D)."""
+    counts = rng.multinomial(n, np.asarray(plug_in(posterior).weights.weights))
+    if not posterior.n_noise:
+        return _draw_components(posterior.components, counts, rng)
+    found, labels = _draw_components(without_noise(posterior).components, counts[:-1], rng)
+    noise = rng.uniform(*box, (counts[-1], found.shape[1]))  # type: ignore[misc]
+    return np.concatenate([found, noise]), np.append(labels, np.full(len(noise), -1))
+
+
+def _draw_components(components, counts: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """So many rows (K,) of each component."""
     structure, d = components.structure, components.n_features
-    counts = rng.multinomial(n, np.asarray(point.weights.weights))
+    tails = components.dof if isinstance(components, Student) else None
+    components = components.predictive().law if isinstance(components, Student) else components
     bayesian = hasattr(components, "dof")
     spread = components.scale if bayesian else components.covariance
     factors = np.broadcast_to(structure.factor(jnp.asarray(spread)), (len(counts), *spread.shape[1:]))
@@ -83,6 +101,8 @@ def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator) -> tuple[np.
         noise = rng.standard_normal((count, d))
         if bayesian:
             noise = noise * _student_scale(components, k, count, rng)
+        if tails is not None:
+            noise = noise / np.sqrt(rng.chisquare(tails[k], (count, 1)) / tails[k])
         parts.append(np.asarray(components.mean)[k] + np.asarray(structure.apply(jnp.asarray(factors[k]), jnp.asarray(noise))))
     return np.concatenate(parts), np.repeat(np.arange(len(counts)), counts)
 

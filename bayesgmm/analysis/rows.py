@@ -144,6 +144,11 @@ def labels(posterior: Mixture, coordinates: Coordinates, x: np.ndarray | Known) 
     return _over(_labels, posterior, coordinates, x).astype(np.int64)
 
 
+def named(labels: np.ndarray, n_components: int) -> np.ndarray:
+    """Labels with -1 for noise, which is the component after the last."""
+    return np.where(labels < n_components, labels, -1)
+
+
 def log_plug_in(posterior: Mixture, coordinates: Coordinates, x: np.ndarray | Known) -> np.ndarray:
     """Log density (N,) of rows under the mixture of the point estimates."""
     return _over(_log_plug_in, posterior, coordinates, x)

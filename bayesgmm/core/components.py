@@ -63,8 +63,8 @@ class NormalWishart:
     def _blocks(self):
         return self.structure.blocks(self.n_features)
 
-    def posterior(self, stats: Stats) -> NormalWishart:
-        r"""Conjugate update by expected statistics.
+    def posterior(self, stats: Stats, rows: jax.Array | None = None) -> NormalWishart:
+        r"""Conjugate update by expected statistics; ``rows`` (K,) are those behind the covariances where rows count more or less than once.
 
         .. math:: \kappa_k = \kappa_0 + N_k,\quad m_k = (\kappa_0 m_0 + s_k)/\kappa_k,\quad \nu_k = \nu_0 + N_k,\quad
             S_k = S_0 + \textstyle\sum_n r_{nk} x_n x_n^T + \kappa_0 m_0 m_0^T - \kappa_k m_k m_k^T
@@ -74,7 +74,7 @@ class NormalWishart:
         mean = (self.mean_precision[:, None] * self.mean + stats.sums) / kappa[:, None]
         before = self._per_matrix(self.mean_precision) * outer(self.mean)
         change = before - self._per_matrix(kappa) * outer(mean)
-        rows = stats.counts
+        rows = stats.counts if rows is None else rows
         if self.tied:
             change, rows = change.sum(0, keepdims=True), rows.sum(keepdims=True)
         dof = self.dof + self._blocks.copies * rows
@@ -102,9 +102,9 @@ class NormalWishart:
         wishart = count * (self.dof * size / 2 * LOG_2 + multigammaln(self.dof / 2, size)) - self.dof / 2 * log_det
         return self.n_features / 2 * (LOG_2PI - jnp.log(self.mean_precision)), wishart
 
-    def log_marginal(self, stats: Stats):
+    def log_marginal(self, stats: Stats, rows: jax.Array | None = None):
         """Log density of the rows given hard labels; with soft ones, the components' part of the collapsed bound."""
-        before, after = self.log_normaliser(), self.posterior(stats).log_normaliser()
+        before, after = self.log_normaliser(), self.posterior(stats, rows).log_normaliser()
         gained = sum((a - b).sum() for a, b in zip(after, before, strict=True))
         return gained - stats.counts.sum() * self.n_features / 2 * LOG_2PI
 
@@ -136,13 +136,30 @@ class NormalWishart:
         _, size, copies = self._blocks
         return self.dof + size + 1 + copies * (self.mean.shape[0] if self.tied else 1)
 
+    def offset(self):
+        """What not knowing the means adds to expected squared distances, (K,)."""
+        return self.n_features / self.mean_precision
+
+    def predictive(self) -> Gaussian:
+        """Gaussians with the locations and the scale matrices of the predictive density of a row."""
+        size, kappa = self._blocks.size, self.mean_precision
+        return Gaussian(self.mean, self._per_matrix((kappa + 1) / kappa / (self.dof - size + 1)) * self.scale, self.structure)
+
+    def point(self) -> Gaussian:
+        """Posterior means of means and covariances."""
+        return Gaussian(self.mean, self.covariance, self.structure)
+
+    def unseen(self, q: NormalWishart) -> NormalWishart:
+        """Law of a component that has no rows, given the posterior ``q`` of others, which share their matrix with it when tied."""
+        return replace(self, dof=q.dof, scale=q.scale) if self.tied else self
+
     def mode(self) -> Gaussian:
         """Joint mode of means and covariances (Fraley & Raftery 2007, Journal of Classification 24, table 2)."""
         return Gaussian(self.mean, self.scale / self._per_matrix(self._divisor()), self.structure)
 
-    def free(self, stats: Stats) -> tuple[Gaussian, jax.Array]:
+    def free(self, stats: Stats, rows: jax.Array | None = None) -> tuple[Gaussian, jax.Array]:
         """Mode of the posterior, and the rows (K,) that count as much for the covariances as prior and data together."""
-        q = self.posterior(stats)
+        q = self.posterior(stats, rows)
         return q.mode(), q._divisor()
 
     def within(self, point: Gaussian) -> Gaussian:

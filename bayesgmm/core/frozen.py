@@ -26,7 +26,7 @@ class Frozen:
     prior: Any
     known: Gaussian
 
-    searches = False
+    searches, n_noise = False, 0
 
     @property
     def n_components(self) -> int:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from bayesgmm.core.linalg import LOG_2PI, LOG_PI, cholesky, solve_lower
-from bayesgmm.core.statistics import Natural
+from bayesgmm.core.statistics import Natural, Tails, log_tail
 from bayesgmm.core.structures import Structure
 
 
@@ -32,11 +32,18 @@ class Latent(NamedTuple):
         Log of the integral of the exponential of the score.
     mean : Array, shape (K, D)
     covariance : Array, shape (K, D, D), or (1, D, D) when tied
+    log_sides : Array, shape (D,), optional
+        Where there is noise, which has the last of K + 1 masses: of the box that it is uniform over, in the user's units.
+    offset, dof : Array, shape (K,), optional
+        Where components are Student t: what is added to squared distances, and degrees of freedom; masses are those of Gaussians.
     """
 
     log_mass: jax.Array
     mean: jax.Array
     covariance: jax.Array
+    log_sides: jax.Array | None = None
+    offset: jax.Array | None = None
+    dof: jax.Array | None = None
 
     def turned(self, turn: jax.Array) -> Latent:
         """The same of rows ``turn y``, with a dense matrix ``turn`` (D, D)."""
@@ -45,10 +52,20 @@ class Latent(NamedTuple):
 
 def latent(structure: Structure, natural: Natural) -> Latent:
     """Scores as Gaussian functions of whole rows."""
+    if natural.region is not None:
+        region, tails = natural.region, natural.tails
+        level = natural.level if tails is None else tails.level
+        others = Tails(tails.level[:-1], tails.dof[:-1]) if tails else None
+        known = latent(structure, Natural(natural.level[:-1], natural.mean[:-1], natural.precision[:-1], tails=others))
+        return known._replace(log_mass=jnp.append(known.log_mass, level[-1] + region.log_volume), log_sides=region.log_sides)
     d, copies = natural.mean.shape[-1], structure.blocks(natural.mean.shape[-1]).copies
     factor = structure.factor(natural.precision)
-    log_mass = natural.level + (d * LOG_2PI - copies * structure.log_det(factor)) / 2
-    return Latent(log_mass, natural.mean, structure.to_dense(structure.inverse(factor), d))
+    log_mass = (d * LOG_2PI - copies * structure.log_det(factor)) / 2
+    dense = structure.to_dense(structure.inverse(factor), d)
+    if natural.tails is None:
+        return Latent(natural.level + log_mass, natural.mean, dense)
+    level, dof = natural.tails
+    return Latent(level - log_tail(dof, d) + log_mass, natural.mean, dense, offset=-2 * natural.level, dof=dof)
 
 
 class Completed(NamedTuple):
@@ -62,11 +79,14 @@ class Completed(NamedTuple):
         Expected whole rows.
     covariance : Array, shape (D, D)
         How far whole rows scatter about these: it is the same for all of them.
+    squares : Array, shape (B,)
+        Squared distances of what was observed.
     """
 
     log_prob: jax.Array
     mean: jax.Array
     covariance: jax.Array
+    squares: jax.Array
 
 
 def completed(mean: jax.Array, covariance: jax.Array, x: jax.Array, seen: jax.Array, error: jax.Array | None = None) -> Completed:
@@ -84,7 +104,8 @@ def completed(mean: jax.Array, covariance: jax.Array, x: jax.Array, seen: jax.Ar
     whole, rest = mean + standard.T @ across, covariance - across.T @ across
     if error is None:  # what was seen is known to the last digit
         whole, rest = jnp.where(seen, x, whole), rest * hidden[:, None] * hidden
-    return Completed(level - (standard**2).sum(0) / 2, whole, rest)
+    squares = (standard**2).sum(0)
+    return Completed(level - squares / 2, whole, rest, squares)
 
 
 def student_log_prob(mean: jax.Array, shape: jax.Array, dof: jax.Array, x: jax.Array, seen: jax.Array, apart: bool) -> jax.Array:

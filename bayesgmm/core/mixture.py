@@ -21,6 +21,7 @@ class Mixture:
     ----------
     weights : Dirichlet, StickBreaking, FlatWeights or PointWeights
     components : NormalWishart, FlatGaussian, SharedGaussian or Gaussian
+        Or `Student` around one of these; with `NoiseShare` weights, `WithNoise` around that.
     """
 
     weights: Any
@@ -37,6 +38,11 @@ class Mixture:
     @property
     def tied(self) -> bool:
         return self.components.tied
+
+    @property
+    def n_noise(self) -> int:
+        """1 where the last component is noise, 0 otherwise."""
+        return getattr(self.components, "n_noise", 0)
 
     @property
     def searches(self) -> bool:
@@ -64,8 +70,7 @@ class Mixture:
 
     def natural(self) -> Natural:
         """Scores of rows, expected log weights included."""
-        natural = self.components.natural()
-        return natural._replace(level=natural.level + self.weights.expected_log())
+        return self.components.natural().raised(self.weights.expected_log())
 
     def predictive_log_prob(self, x, prior: Mixture | None = None):
         """Log density (N,) of new rows (N, D).
@@ -82,10 +87,7 @@ class Mixture:
         rest = self.weights.unseen()
         if prior is None:
             return value - jnp.log1p(-rest)
-        unseen = prior.components
-        if self.tied:
-            unseen = replace(unseen, dof=self.components.dof, scale=self.components.scale)
-        fresh = predictive(unseen)[:, 0]
+        fresh = predictive(prior.components.unseen(self.components))[:, 0]
         return logsumexp(jnp.stack([value, fresh], 1), axis=1, b=jnp.stack([jnp.ones_like(rest), rest]))
 
     def without(self, k) -> Mixture:
@@ -130,6 +132,10 @@ class MAP:
     @property
     def tied(self) -> bool:
         return self.prior.tied
+
+    @property
+    def n_noise(self) -> int:
+        return self.prior.n_noise
 
     @property
     def weights(self):

@@ -61,6 +61,16 @@ class Gaussian:
     def mode(self) -> Gaussian:
         return self
 
+    def point(self) -> Gaussian:
+        return self
+
+    def predictive(self) -> Gaussian:
+        return self
+
+    def offset(self):
+        """What not knowing the means adds to squared distances, (K,): nothing."""
+        return jnp.zeros_like(self.mean[:, 0])
+
     def take(self, index) -> Gaussian:
         """Components ``index`` only; a shared covariance stays shared."""
         return replace(self, mean=self.mean[index], covariance=self.covariance if self.tied else self.covariance[index])
@@ -100,11 +110,15 @@ class FlatGaussian:
 
     flat = True
 
-    def posterior(self, stats: Stats) -> Gaussian:
-        return self.within(self.free(stats)[0])
+    def posterior(self, stats: Stats, rows: jax.Array | None = None) -> Gaussian:
+        return self.within(self.free(stats, rows)[0])
 
-    def free(self, stats: Stats) -> tuple[Gaussian, jax.Array]:
-        """Estimates without the floor, and the rows (K,) behind each; a component without rows has the identity as covariance."""
+    def free(self, stats: Stats, rows: jax.Array | None = None) -> tuple[Gaussian, jax.Array]:
+        """Estimates without the floor, and the rows (K,) behind each; a component without rows has the identity as covariance.
+
+        ``rows`` (K,) are those behind the covariances where rows count more or less than once.
+        """
+        rows = stats.counts if rows is None else rows
         n_features = stats.sums.shape[-1]
         copies = self.structure.blocks(n_features).copies
         empty = stats.counts <= EMPTY
@@ -113,11 +127,11 @@ class FlatGaussian:
         wide = lambda a: a.reshape(a.shape + (1,) * self.structure.rank)  # noqa: E731
         squares = wide(stats.counts) * self.structure.outer(mean)
         if self.tied:
-            covariance = (stats.scatter - squares.sum(0)) / (copies * stats.counts.sum())
+            covariance = (stats.scatter - squares.sum(0)) / (copies * rows.sum())
         else:
             identity = self.structure.identity(n_features).astype(mean.dtype)
-            covariance = jnp.where(wide(empty), identity, (stats.scatter - squares) / wide(copies * counts))
-        return Gaussian(mean, covariance, self.structure), jnp.where(empty, 0, stats.counts)
+            covariance = jnp.where(wide(empty), identity, (stats.scatter - squares) / wide(copies * jnp.where(empty, 1, rows)))
+        return Gaussian(mean, covariance, self.structure), jnp.where(empty, 0, rows)
 
     def within(self, point: Gaussian) -> Gaussian:
         """Estimates with no eigenvalue below the floor."""

@@ -58,9 +58,9 @@ class SharedGaussian:
         """Whether an update is a search, which may go on from the last estimates."""
         return self.structure.rank == 2 and self.sharing.axes and not self.sharing.affine
 
-    def posterior(self, stats: Stats, last: Gaussian | None = None) -> Gaussian:
+    def posterior(self, stats: Stats, last: Gaussian | None = None, rows: jax.Array | None = None) -> Gaussian:
         """Estimates: points, for want of a law."""
-        return self.restricted(*self.law.free(stats), last)
+        return self.restricted(*self.law.free(stats, rows), last)
 
     def restricted(self, point: Gaussian, rows, last: Gaussian | None = None) -> Gaussian:
         """The most likely covariances of the family for rows (K,) whose own covariances are those of ``point``; above the floor."""

@@ -10,6 +10,7 @@ from bayesgmm.analysis import rows
 from bayesgmm.analysis.evidence import Evidence, evidence
 from bayesgmm.analysis.importance import Importance
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import first
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.bayesian_prior import make_prior
 from bayesgmm.estimators.evidence import importance_evidence, rows_of_fit
@@ -88,6 +89,12 @@ class BayesianGaussianMixture(MixtureEstimator):
     missing : {"error", "at_random"}, default "error"
         What NaN in the rows means: a mistake, or a number that is missing at random, given those that are there. Bound and likelihood
         are then exactly those of the numbers that are there.
+    noise : {None, "box", "hull"} or float, default None
+        Whether one more component holds rows that belong to none, uniform over a region: its volume in units of the data, or that of the
+        box around the rows (along the columns or along the principal axes, whichever is smaller), or of their convex hull.
+        ``init_params`` may tell it: labels of -1, or responsibilities (N, K + 1).
+    student_t : {None, "learn", "shared"} or float, default None
+        Student t components, which heavy tails hardly move: their degrees of freedom, or that each learns its own, or all the same.
 
     Attributes
     ----------
@@ -107,6 +114,10 @@ class BayesianGaussianMixture(MixtureEstimator):
         Laws of weights and components, in units of the data.
     log_likelihood_ : float
         Log-likelihood at the posterior means, in nats.
+    degrees_of_freedom_ : ndarray, shape (K,)
+        With Student t components, of which ``covariances_`` are the matrices of scale.
+    noise_weight_, noise_volume_ : float
+        With noise: its share of the rows, so that ``weights_`` sum to 1 less it, and the volume that it is uniform over.
     converged_, n_iter_, n_starts_, restart_agreement_, labels_, n_parameters_, n_features_in_, feature_names_in_
         As for `GaussianMixture`.
 
@@ -150,6 +161,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         chunk_size=None,
         dtype="float64",
         missing="error",
+        noise=None,
+        student_t=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -173,20 +186,18 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.chunk_size = chunk_size
         self.dtype = dtype
         self.missing = missing
+        self.noise = noise
+        self.student_t = student_t
 
     def _prior(self, problem: Problem) -> Mixture:
         return make_prior(self, problem)
-
-    def _prior_of_fit(self, problem: Problem) -> Mixture:
-        """With the components that the fit kept."""
-        return rows.law_inward(problem.coordinates, self.prior_)
 
     def _search(self, prior: Mixture, problem: Problem, training: Training) -> Fit:
         """Restarts, then fewer components on the best of them."""
         settings, notify = settings_of(self), announcer(self)
         last = previous(self, problem)
         if last is not None:
-            prior = prior.take(np.arange(last[1].n_components)) if last[1].n_components < prior.n_components else prior
+            prior = first(prior, last[1].n_components) if last[1].n_components < prior.n_components else prior
             starts = [lambda: last[1]]
         else:
             starts = make_starts(self, prior, problem, training, self.n_components)

@@ -15,6 +15,7 @@ from bayesgmm.analysis.replaced import icl_curve
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, sharing_of
 from bayesgmm.estimators.mixture import MixtureEstimator
+from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_rows
 from bayesgmm.inference.problem import prepare
 from bayesgmm.report.combination import printed
@@ -178,6 +179,7 @@ def _check(model, X, method: str, n_clusters, threshold, sample_weight) -> tuple
         raise ValueError(f"model must be a fitted GaussianMixture or BayesianGaussianMixture; got a {type(model).__name__}.{hint}")
     check_option("method", method, METHODS)
     values = read_rows(model, X)
+    check_gaussian(model, "combine")
     weight = check_weights(sample_weight, len(values))
     if n_clusters is not None and threshold is not None:
         raise ValueError("n_clusters and threshold are two ways to say when to stop; give one of them.")

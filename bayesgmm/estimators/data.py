@@ -70,6 +70,16 @@ class InMemory:
         """Sum of the weights."""
         return float(self.training.weight.sum())
 
+    def corners(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest number (D,) of each column, of rows that count."""
+        values = self.training.used()[0]
+        return np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+
+    def complete_rows(self) -> np.ndarray | None:
+        """Rows that count, or None where numbers are missing."""
+        values = self.training.used()[0]
+        return None if np.isnan(values).any() else values
+
     @property
     def log_jacobian(self) -> float:
         return self.problem.log_jacobian + self.earlier_weight * self.problem.log_det
@@ -130,6 +140,13 @@ class FromSource:
     def total(self) -> float:
         """Sum of the weights."""
         return self.survey.total
+
+    def corners(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest number (D,) of each column."""
+        return self.survey.low, self.survey.high
+
+    def complete_rows(self) -> None:
+        """They are not in memory."""
 
     @property
     def log_jacobian(self) -> float:

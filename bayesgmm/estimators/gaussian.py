@@ -12,6 +12,7 @@ from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
 from bayesgmm.analysis.rows import law_inward
 from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import MAP, Mixture
+from bayesgmm.core.noise import around, gaussians, without_noise
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.shared import SharedGaussian
@@ -85,6 +86,12 @@ class GaussianMixture(MixtureEstimator):
     frozen : (array (F, D), array), optional
         Means and covariances, shaped as those of `covariances_`, of F components that are known, in units of the data: the fit finds
         their weights and all of the others. They come first, in the order given. Not for covariances that components share.
+    noise : {None, "box", "hull"} or float, default None
+        Whether one more component holds rows that belong to none, uniform over a region: its volume in units of the data, or that of the
+        box around the rows (along the columns or along the principal axes, whichever is smaller), or of their convex hull.
+        ``init_params`` may tell it: labels of -1, or responsibilities (N, K + 1).
+    student_t : {None, "learn", "shared"} or float, default None
+        Student t components, which heavy tails hardly move: their degrees of freedom, or that each learns its own, or all the same.
 
     Attributes
     ----------
@@ -105,6 +112,10 @@ class GaussianMixture(MixtureEstimator):
     n_components_, n_parameters_, n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only when the data were a frame with names.
+    degrees_of_freedom_ : ndarray, shape (K,)
+        With Student t components, of which ``covariances_`` are the matrices of scale.
+    noise_weight_, noise_volume_ : float
+        With noise: its share of the rows, so that ``weights_`` sum to 1 less it, and the volume that it is uniform over.
     collapsed_ : tuple of (component, rows, column)
         Components that shrank onto a few rows; empty when all is well.
 
@@ -149,6 +160,8 @@ class GaussianMixture(MixtureEstimator):
         dtype="float64",
         missing="error",
         frozen=None,
+        noise=None,
+        student_t=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -169,6 +182,8 @@ class GaussianMixture(MixtureEstimator):
         self.dtype = dtype
         self.missing = missing
         self.frozen = frozen
+        self.noise = noise
+        self.student_t = student_t
 
     def _search(self, prior, problem: Problem, training: Training) -> Fit:
         """The best of several starts."""
@@ -242,7 +257,7 @@ class GaussianMixture(MixtureEstimator):
             return
         mask = self._collapsed(fit.result)
         scale = problem.column_scale
-        self.collapsed_ = describe(self.posterior_, mask, scale, getattr(self, "labels_", None))
+        self.collapsed_ = describe(without_noise(self.posterior_), mask, scale, getattr(self, "labels_", None))
         if self.collapsed_:
             warnings.warn(collapse_message(self.collapsed_, getattr(self, "feature_names_in_", None)), FitWarning, stacklevel=4)
 
@@ -271,12 +286,14 @@ class GaussianMixture(MixtureEstimator):
 
     def _collapsed(self, result) -> np.ndarray:
         needed = fewest_rows(self.covariance_type, result.posterior.components.n_features)
-        found = collapsed(result.posterior, result.stats, self.reg_covar, needed)
+        proper = without_noise(result.posterior)
+        proper = replace(proper, components=gaussians(proper.components))
+        found = collapsed(proper, result.stats.counts[: proper.n_components], self.reg_covar, needed)
         return found & (np.arange(len(found)) >= n_frozen(self))
 
     def _starts(self, prior, problem: Problem, training: Training) -> list:
         last = previous(self, problem)
-        if last is not None and last[1].n_components == self.n_components:
+        if last is not None and last[1].n_components == prior.n_components:
             return [lambda: last[1]]
         starts = make_starts(self, prior, problem, training, self.n_components)
         given = (self.weights_init, self.means_init, self.precisions_init)
@@ -288,25 +305,27 @@ class GaussianMixture(MixtureEstimator):
     def _with_given(self, start: Mixture, prior, problem: Problem) -> Mixture:
         """Replace parts of a start by the parameters the user gave."""
         structure, k, d = start.structure, self.n_components, problem.n_features
-        outer = problem.coordinates.mixture_outward(start)
+        outer = without_noise(problem.coordinates.mixture_outward(start))
         weights, means, covariance = outer.weights, outer.components.mean, outer.components.covariance
         if self.weights_init is not None:
             weights = PointWeights(jnp.asarray(check_simplex("weights_init", self.weights_init, k)))
         if self.means_init is not None:
             means = jnp.asarray(check_array("means_init", self.means_init, (k, d)))
         if self.precisions_init is not None:
-            lead = () if start.tied else (k,)
+            tied = gaussians(outer.components).tied
+            lead = () if tied else (k,)
             precision = check_array("precisions_init", self.precisions_init, lead + (d,) * structure.rank)
             check_positive_definite("precisions_init", precision, structure.rank)
             covariance = structure.inverse(structure.factor(jnp.asarray(precision)))
-            covariance = covariance[None] if start.tied else covariance
+            covariance = covariance[None] if tied else covariance
         given = problem.coordinates.mixture_inward(Mixture(weights, Gaussian(means, covariance, structure)))
         if isinstance(prior, Frozen):
             return prior.fixed(given)
-        law = prior.components
+        law = gaussians(prior.components)
         if isinstance(law, SharedGaussian):  # the loop starts from a model of the family
-            return replace(given, components=law.restricted(given.components, given.weights.mean()))
-        return given
+            given = replace(given, components=law.restricted(given.components, given.weights.mean()))
+        weights = replace(start.weights, weights=given.weights) if start.n_noise else given.weights
+        return Mixture(weights, around(start.components, given.components))
 
 
 def check_frozen(model: GaussianMixture, problem: Problem) -> Gaussian:

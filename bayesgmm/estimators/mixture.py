@@ -19,6 +19,7 @@ from bayesgmm.estimators.data import as_source, batches_of, followed, further_ro
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
 from bayesgmm.estimators.results import store
+from bayesgmm.estimators.robust import check_combined, region, with_noise, with_tails
 from bayesgmm.estimators.training import Training, check_common, read_known
 from bayesgmm.estimators.using import Usable
 from bayesgmm.inference.arrange import Known
@@ -53,6 +54,9 @@ class MixtureEstimator(Usable):
     n_parameters_: int
     n_features_in_: int
     n_rows_seen_: int
+    noise: Any
+    student_t: Any
+    _noise_box: np.ndarray | None = None
     _coordinates: Coordinates
     _counts: np.ndarray
     _stats: Any
@@ -88,9 +92,12 @@ class MixtureEstimator(Usable):
         check_common(self)
         data = read_data(self, X, sample_weight, checkpoint, passes)
         check_columns_of(self.covariance_type, data.problem.n_features)
-        prior = self._prior(data.problem)
+        check_combined(self, data)
+        found = region(self.noise, data)
+        prior = with_noise(with_tails(self._prior(data.problem), self.student_t), found, data.problem.coordinates)
         fit = data.finished(lambda: self._search(prior, data.problem, data.training))
         store(self, fit, data)
+        self._noise_box = None if found is None else found.box
         self._report_collapse(fit, data.problem)
         return self
 
@@ -104,7 +111,7 @@ class MixtureEstimator(Usable):
 
     def _prior_of_fit(self, problem: Problem) -> Any:
         """The prior of the fit, for further rows."""
-        return self._prior(problem)
+        return rows.law_inward(problem.coordinates, self.prior_)
 
     def _report_collapse(self, fit: Fit, problem: Problem) -> None:
         """Say where components hold too few rows; where there is a prior, none do."""
@@ -137,6 +144,8 @@ class MixtureEstimator(Usable):
             raise ValueError("partial_fit takes rows in memory; for rows that are read as they are needed fit is exact.")
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y, sample_weight)
+        if self.student_t is not None:
+            raise ValueError("partial_fit is not there for Student t components; fit all rows, or with student_t=None.")
         return self._learn(X, sample_weight)
 
     @in_float64
@@ -152,12 +161,13 @@ class MixtureEstimator(Usable):
 
     @in_float64
     def predict(self, X: Any) -> np.ndarray:
-        """Most probable component (N,) of each row (N, D)."""
-        return over_batches(lambda x: rows.labels(self.posterior_, self._coordinates, x), batches_of(self, X))
+        """Most probable component (N,) of each row (N, D); -1 for noise."""
+        found = over_batches(lambda x: rows.labels(self.posterior_, self._coordinates, x), batches_of(self, X))
+        return rows.named(found, self.n_components_)
 
     @in_float64
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability (N, K) that each row (N, D) belongs to each component."""
+        """Probability (N, K) that each row (N, D) belongs to each component; with noise (N, K + 1), noise last."""
         return over_batches(lambda x: rows.responsibilities(self.posterior_, self._coordinates, x), batches_of(self, X))
 
     @in_float64
@@ -234,18 +244,20 @@ class MixtureEstimator(Usable):
 
     @in_float64
     def row_table(self, X: Any) -> rows.RowTable:
-        """Best and second-best component of each row (N, D), with their probabilities."""
-        return rows.row_table(self.posterior_, self._coordinates, read_known(self, X)[0])
+        """Best and second-best component of each row (N, D), -1 for noise, with their probabilities."""
+        found = rows.row_table(self.posterior_, self._coordinates, read_known(self, X)[0])
+        return found._replace(label=rows.named(found.label, self.n_components_), runner_up=rows.named(found.runner_up, self.n_components_))
 
     @in_float64
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (n_samples, D) from the fitted density (the posterior predictive, if Bayesian) and their components.
 
-        Rows come grouped by component, as in scikit-learn.
+        Rows come grouped by component, as in scikit-learn; those of noise, -1, come last, uniform in the bounding box of the rows of the
+        fit, scaled about its centre to ``noise_volume_``.
         """
         self._check_fitted()
         check_number("n_samples", n_samples, 1, integer=True)
-        return draw_rows(self.posterior_, int(n_samples), np.random.default_rng(check_seed(self.random_state)))
+        return draw_rows(self.posterior_, int(n_samples), np.random.default_rng(check_seed(self.random_state)), self._noise_box)
 
     @in_float64
     def facts(self, X: Any = None, *, title: str | None = None, units: tuple[str, ...] | None = None) -> Facts:

@@ -10,9 +10,12 @@ import numpy as np
 from bayesgmm.analysis import criteria, rows
 from bayesgmm.analysis.evidence import multiplicity
 from bayesgmm.analysis.parameters import Published, published
+from bayesgmm.core.noise import without_noise
+from bayesgmm.core.student import Student
 from bayesgmm.estimators.base import FitError, FitWarning, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory
+from bayesgmm.estimators.robust import n_of_tails
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.restarts import Fit
 
@@ -41,7 +44,9 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource) -> None:
     estimator._stats, estimator.n_rows_seen_ = to_numpy(fit.result.stats), data.earlier + data.n_rows
     estimator._counts = estimator._stats.counts
     estimator._n_named = data.problem.n_named
-    estimator._multiplicity = multiplicity(fit.prior.weights, estimator._counts, estimator._n_named) if estimator._bayesian else None
+    proper = slice(estimator.n_components_)
+    law, counts = without_noise(fit.prior).weights, estimator._counts[proper]
+    estimator._multiplicity = multiplicity(law, counts, estimator._n_named) if estimator._bayesian else None
     _store_data_facts(estimator, data, seen)
 
 
@@ -56,12 +61,17 @@ def _judge(estimator, fit: Fit) -> None:
 def _store_parameters(estimator, found: Published) -> None:
     """Point estimates in scikit-learn's shapes."""
     index = 0 if COVARIANCE_TYPES[estimator.covariance_type][1] else slice(None)
-    estimator.weights_ = found.point.weights.weights
+    weights = found.point.weights.weights
+    estimator.weights_, noise = np.split(weights, [len(weights) - found.posterior.n_noise])
     estimator.means_ = found.point.components.mean
     estimator.covariances_ = found.point.components.covariance[index]
     estimator.precisions_ = found.precision[index]
     estimator.precisions_cholesky_ = found.precision_factor[index]
     estimator.n_components_ = len(estimator.weights_)
+    law = without_noise(found.posterior).components
+    _put(estimator, "degrees_of_freedom_", law.dof if isinstance(law, Student) else None)
+    _put(estimator, "noise_weight_", float(noise[0]) if len(noise) else None)
+    _put(estimator, "noise_volume_", float(np.exp(found.posterior.components.region.log_volume)) if len(noise) else None)
 
 
 def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) -> None:
@@ -70,9 +80,12 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     estimator.n_features_in_ = d
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     _put(estimator, "_places", data.places)
-    estimator.n_parameters_ = count_parameters(estimator.covariance_type, estimator.n_components_, d, data.problem.n_fixed)
-    _put(estimator, "labels_", np.concatenate(found.labels) if data.keep_labels else None)
-    estimator.log_likelihood_, estimator._label_counts = found.log_likelihood, found.counts
+    k = estimator.n_components_
+    more = 2 * estimator.posterior_.n_noise + n_of_tails(estimator.student_t, k)
+    estimator.n_parameters_ = count_parameters(estimator.covariance_type, k, d, data.problem.n_fixed) + more
+    _put(estimator, "labels_", rows.named(np.concatenate(found.labels), k) if data.keep_labels else None)
+    estimator._label_counts, estimator._noise_rows = found.counts[:k], int(found.counts[k:].sum())
+    estimator.log_likelihood_ = found.log_likelihood
     estimator._n_rows, estimator._n_samples = data.total, data.n_rows
     estimator._doubtful = [
         (int(i), int(first), float(p), int(second), float(q))

@@ -12,17 +12,21 @@ import numpy as np
 
 from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import gaussians, without_noise
+from bayesgmm.core.student import Student
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_covariance_type, kind_of, word_for
+from bayesgmm.estimators.robust import check_gaussian, check_noise, check_tails
 from bayesgmm.frames import Rows
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.incomplete import prepare_known
 from bayesgmm.inference.initialise import STARTS, by_ward, start_from
-from bayesgmm.inference.limits import beside, within
+from bayesgmm.inference.limits import known_first, within
 from bayesgmm.inference.problem import SAMPLE, Problem, padded, prepare
 from bayesgmm.inference.restarts import Settings, split_keys
+from bayesgmm.inference.sparse import beside, dense_weight, sparse_rows
 from bayesgmm.observations import Observations
 from bayesgmm.validation import (
     MOST,
@@ -172,6 +176,7 @@ def read_rows_of_fit(estimator, X: Any, sample_weight: Any, part: bool = False) 
 
     With ``part`` also what is known of rows that are known in part.
     """
+    check_gaussian(estimator, "This")
     values, weight = read_known(estimator, X, sample_weight) if part else (read_rows(estimator, X), None)
     weight = check_weights(sample_weight, len(values)) if weight is None else weight
     found = float(weight @ estimator._plug_in_log_density(values))
@@ -187,6 +192,8 @@ def check_common(estimator) -> None:
     """Parameters that all mixtures share."""
     check_covariance_type(estimator.covariance_type, estimator._bayesian)
     check_option("missing", estimator.missing, MISSING)
+    check_noise(estimator.noise)
+    check_tails(estimator.student_t)
     check_number("tol", estimator.tol, 0)
     check_number("reg_covar", estimator.reg_covar, 0, high=MOST if estimator._bayesian else 1)
     check_number("max_iter", estimator.max_iter, 0, high=LONGEST, integer=True)
@@ -232,10 +239,18 @@ def n_frozen(estimator) -> int:
 def make_starts(estimator, prior, problem: Problem, training: Training, n_components: int) -> list:
     """Functions without arguments, each making one starting posterior."""
     n_components = int(n_components)
+
+    def posterior(some: Problem, assigned, sparse: np.ndarray | None) -> Mixture:
+        whole = assigned if sparse is None else beside(np.asarray(assigned), sparse, n_components)
+        return start_from(prior, some.x, jnp.asarray(whole), some.weight, n_components + prior.n_noise)
+
+    def sparse_of(some: Problem) -> np.ndarray | None:
+        return sparse_rows(some.distance_rows(), some.weight) if prior.n_noise else None
+
     if not isinstance(estimator.init_params, str):
-        given = check_start(estimator.init_params, len(training.values), n_components)[training.weight > 0]
-        (given,) = padded(given)
-        return [lambda: start_from(prior, problem.x, jnp.asarray(given), problem.weight, n_components)]
+        given, told = given_start(estimator.init_params, len(training.values), n_components, prior.n_noise)
+        (given,) = padded(given[training.weight > 0])
+        return [lambda: posterior(problem, given, None if told else sparse_of(problem))]
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
     known = None if training.known is None else training.known.take(training.weight > 0)
@@ -243,20 +258,35 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
     few = limits is not None or len(problem.x) <= SAMPLE
     fixed = prior.known if isinstance(prior, Frozen) else None
     spaces = _spaces(problem) if few else ()
+    sparse_of_all = sparse_of(problem) if few else None
 
     def start(i: int):
         name, some = methods[i % len(methods)], problem if few else problem.sampled(keys[i])
         rows = (spaces or _spaces(some))[i // len(MIXED) % 2 if len(methods) > 1 else 0]
-        assigned = by_ward(rows, some.weight, n_components) if name == "ward" else None
+        sparse = sparse_of_all if few else sparse_of(some)
+        weight = some.weight if sparse is None else dense_weight(sparse, some.weight, n_components)
+        assigned = by_ward(rows, weight, n_components) if name == "ward" else None
         if assigned is None:
-            assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, some.weight, n_components)
+            assigned = STARTS.get(name, STARTS["kmeans"])(keys[i], rows, weight, n_components)
         if fixed is not None:
-            assigned = beside(np.asarray(fixed.predictive_log_prob(some.x)), np.asarray(assigned), np.asarray(some.weight), n_components)
+            densities = np.asarray(fixed.predictive_log_prob(some.x))
+            assigned = known_first(densities, np.asarray(assigned), np.asarray(some.weight), n_components)
         if limits is not None:
             assigned = within(limits, np.asarray(assigned), np.asarray(some.weight), n_components)
-        return start_from(prior, some.x, assigned, some.weight, n_components)
+        return posterior(some, assigned, sparse)
 
     return [lambda i=i: start(i) for i in range(len(keys))]
+
+
+def given_start(value: Any, n: int, n_components: int, n_noise: int) -> tuple[np.ndarray, bool]:
+    """Labels or responsibilities to start from, and whether they say which rows are noise: by labels of -1, or a further column."""
+    given = np.asarray(value) if n_noise else None
+    if given is not None and given.shape == (n, n_components + 1):
+        return check_start(given, n, n_components + 1), True
+    if given is not None and given.shape == (n,) and given.dtype.kind in "iu" and given.min() == -1:
+        labels = np.where(given == -1, n_components, given)
+        return np.eye(n_components + 1)[check_start(labels, n, n_components + 1)], True
+    return check_start(value, n, n_components), False
 
 
 def _spaces(problem: Problem) -> tuple:
@@ -283,12 +313,19 @@ def previous(estimator, problem: Problem) -> tuple[Mixture, Mixture] | None:
     told = "warm_start goes on from the last fit, which had"
     if last.components.n_features != problem.n_features:
         raise ValueError(f"{told} {last.components.n_features} columns, not {problem.n_features}; set warm_start=False.")
-    kind = last.structure, last.tied, getattr(estimator.prior_.components, "sharing", None)
+    if last.n_noise != (estimator.noise is not None):
+        raise ValueError(f"{told} {'a' if last.n_noise else 'no'} noise component; set warm_start=False.")
+    if isinstance(without_noise(last).components, Student) != (estimator.student_t is not None):
+        raise ValueError(f"{told} {'other' if estimator.student_t is None else 'no'} tails (student_t); set warm_start=False.")
+    inner, law = without_noise(last), gaussians(last.components)
+    kind = law.structure, law.tied, getattr(gaussians(estimator.prior_.components), "sharing", None)
     if kind != kind_of(estimator.covariance_type):
         raise ValueError(f"{told} covariance_type={word_for(kind)!r}, not {estimator.covariance_type!r}; set warm_start=False.")
-    if estimator._bayesian and last.n_components > estimator.n_components:
-        raise ValueError(f"{told} {last.n_components} components, more than n_components = {estimator.n_components}; set warm_start=False.")
-    law = isinstance(last.weights, StickBreaking), getattr(last.weights, "learn", False)
+    if estimator._bayesian and inner.n_components > estimator.n_components:
+        raise ValueError(
+            f"{told} {inner.n_components} components, more than n_components = {estimator.n_components}; set warm_start=False."
+        )
+    law = isinstance(inner.weights, StickBreaking), getattr(inner.weights, "learn", False)
     if estimator._bayesian and law != _law_of_weights(estimator):
         raise ValueError(f"{told} another law of the weights (weight_concentration_prior, its type); set warm_start=False.")
     return estimator.prior_, problem.coordinates.mixture_inward(last)

@@ -13,6 +13,7 @@ from bayesgmm.analysis.imputation import drawn_rows, expected_rows
 from bayesgmm.analysis.tails import TailProbability, tail_probability
 from bayesgmm.estimators.base import Estimator, in_float64
 from bayesgmm.estimators.projecting import Projection, project
+from bayesgmm.estimators.robust import check_gaussian, check_proper
 from bayesgmm.estimators.training import known_rows, read_rows
 from bayesgmm.validation import check_column, check_number, check_rows, check_seed
 
@@ -216,11 +217,13 @@ class Usable(Estimator):
         [0.963, 0.037]
         """
         values = read_rows(self, X)
+        check_gaussian(self, "projection")
         check_number("separation", separation, 0, high=1)
         return project(self, values, float(separation))
 
     def _density(self) -> Density:
         self._check_fitted()
+        check_proper(self, "A density of some columns")
         return predictive(self.posterior_, self.prior_, column_names(self))
 
     def _columns(self, columns: Columns) -> list[int]:

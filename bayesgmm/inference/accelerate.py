@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bayesgmm.core.linalg import cholesky, solve_lower
 from bayesgmm.core.pytree import pytree, replace
@@ -38,7 +39,7 @@ LONGEST_WAIT = 32
 class Memory:
     """The last few passes from statistics T to G(T), the latest first, and what was learnt of the kinds of steps.
 
-    Statistics are held as vectors, free of units: counts, sums and scatter one after the other.
+    Statistics are held as vectors, free of units: counts, sums, scatter and, if there are any, those of tails, one after the other.
 
     Parameters
     ----------
@@ -63,18 +64,20 @@ class Memory:
 
 
 def _vector(stats: Stats, unit):
-    return jnp.concatenate([stats.counts, (stats.sums / unit).ravel(), (stats.scatter / unit**2).ravel()])
+    more = [] if stats.tails is None else [stats.tails.ravel()]
+    return jnp.concatenate([stats.counts, (stats.sums / unit).ravel(), (stats.scatter / unit**2).ravel(), *more])
 
 
 def _stats(vector, unit, like: Stats) -> Stats:
     k = like.counts.size
-    sums, scatter = vector[k : k + like.sums.size], vector[k + like.sums.size :]
-    return Stats(like.log_norm, vector[:k], sums.reshape(like.sums.shape) * unit, scatter.reshape(like.scatter.shape) * unit**2)
+    sums, scatter, tails = jnp.split(vector[k:], np.cumsum([like.sums.size, like.scatter.size]))
+    found = Stats(like.log_norm, vector[:k], sums.reshape(like.sums.shape) * unit, scatter.reshape(like.scatter.shape) * unit**2)
+    return found if like.tails is None else found._replace(tails=tails.reshape(like.tails.shape))
 
 
 def empty(stats: Stats, depth: int) -> Memory:
     """Nothing known yet; ``stats`` tell shapes and the unit."""
-    size = sum(a.size for a in stats[1:])
+    size = sum(a.size for a in jax.tree.leaves(stats[1:]))
     blank = jnp.zeros((depth, size), stats.counts.dtype)
     unit = jnp.sqrt(jnp.sqrt((stats.scatter.sum(0) ** 2).sum()) / stats.counts.sum())
     return Memory(blank, blank, jnp.zeros(depth, bool), unit, jnp.ones(()), jnp.zeros((), int), jnp.ones((), int))
@@ -134,9 +137,11 @@ def propose(memory: Memory, plain: Stats):
     share, waiting = _combined(memory), memory.wait > 0
     step = jnp.where(waiting, (memory.stretch - 1) * memory.residuals[0], share @ _differences(memory, memory.images))
     moved = _stats(step, memory.unit, plain)
-    proposal = Stats(plain.log_norm, *(now + change for now, change in zip(plain[1:], moved[1:], strict=True)))
+    proposal = (plain + moved)._replace(log_norm=plain.log_norm)
     enough = jnp.where(waiting, memory.known[0] & (memory.stretch > 1), memory.known[:2].all())
     usable = enough & (proposal.counts >= 0).all() & jnp.isfinite(share).all()
+    if proposal.tails is not None:
+        usable = usable & (proposal.tails[:, 0] >= 0).all()
     return jax.tree.map(lambda a, b: jnp.where(usable, a, b), proposal, plain), ~usable
 
 

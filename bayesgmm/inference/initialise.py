@@ -91,7 +91,7 @@ def assigned_stats(structure, tied: bool, x, assigned, n_components: int, weight
 def start_from(prior, x, assigned, weight, n_components: int) -> Mixture:
     """Posterior after one update with labels (N,) or responsibilities (N, K); in the prior's precision."""
     stats = assigned_stats(prior.structure, prior.tied, x, assigned, n_components, weight)
-    return prior.posterior(Stats(*(a.astype(float) for a in stats)))
+    return prior.posterior(jax.tree.map(lambda a: a.astype(float), stats))
 
 
 def initialise(key, prior, x, *, method: str = "kmeans", sample_weight=None, labels=None) -> Mixture:

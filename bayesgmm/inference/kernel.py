@@ -172,19 +172,27 @@ def collect_under(
     d, kept, dtype = x.shape[1], natural.level.dtype, x.dtype if change is None else jax.eval_shape(change, x).dtype
     size = chunk_size or chunk_rows(structure, spread is not None, d, len(natural.level))
     features = structure.features if spread is None else with_constant
-    choose = by_form(structure, jax.tree.map(lambda a: a.astype(dtype), natural), form)
+    natural = jax.tree.map(lambda a: a.astype(dtype), natural)
+    choose, tails = by_form(structure, natural, form), natural.tails
 
     def summed(rows, weights, scores):
         found = features(rows.T)
-        norm, resp = assign(scores(found), 0)
-        return (weights @ norm).astype(kept), (found @ (resp * weights).T).astype(kept)
+        values = scores(found)
+        norm, resp = assign(values, 0)
+        share = resp * weights
+        if tails is None:
+            return (weights @ norm).astype(kept), (found @ share.T).astype(kept), None
+        pull, log_pull = tails.weights(values, d)
+        more = jnp.stack([share.sum(1), (share * log_pull).sum(1)], 1)
+        return (weights @ norm).astype(kept), (found @ (share * pull).T).astype(kept), more.astype(kept)
 
     def one(rows, weights):
         rows = rows if change is None else change(rows)
         return choose(rows, partial(summed, rows, weights.astype(dtype)))
 
-    log_norm, sums = over_devices(accumulate(one, x, weight, size), axis)
-    return _packed(structure, sums, d, log_norm, spread)
+    log_norm, sums, more = over_devices(accumulate(one, x, weight, size), axis)
+    stats = _packed(structure, sums, d, log_norm, spread)
+    return stats if more is None else stats._replace(counts=more[:, 0], tails=jnp.stack([stats.counts, more[:, 1]], 1))
 
 
 def in_part(x) -> bool:

@@ -29,7 +29,7 @@ def within(known: Known, assigned: np.ndarray, weight: np.ndarray, n_components:
     return resp
 
 
-def beside(known: np.ndarray, assigned: np.ndarray, weight: np.ndarray, n_components: int) -> np.ndarray:
+def known_first(known: np.ndarray, assigned: np.ndarray, weight: np.ndarray, n_components: int) -> np.ndarray:
     """Responsibilities (N', K) from labels (N',) or responsibilities of a start, clusters numbered so that known components are first.
 
     ``known`` (N', F) are log densities of the rows under these: each gets the cluster that fits it best.

@@ -35,8 +35,9 @@ TRIAL = 100
 
 
 def alive(fit: Fit) -> np.ndarray:
-    """Indices of the components that exist in the fit's model."""
-    return np.flatnonzero(np.asarray(fit.prior.weights.alive()))
+    """Indices of the components that exist in the fit's model; noise always does, and is not among them."""
+    present = np.asarray(fit.prior.weights.alive())
+    return np.flatnonzero(present[: len(present) - fit.prior.n_noise])
 
 
 def merged_stats(stats: Stats, a, b) -> Stats:
@@ -46,7 +47,8 @@ def merged_stats(stats: Stats, a, b) -> Stats:
         return values.at[a].add(values[b]).at[b].set(0)
 
     shared = stats.scatter.shape[0] == 1
-    return Stats(stats.log_norm, move(stats.counts), move(stats.sums), stats.scatter if shared else move(stats.scatter))
+    moved = jax.tree.map(move, stats._replace(log_norm=None, scatter=None if shared else stats.scatter))
+    return moved._replace(log_norm=stats.log_norm, scatter=stats.scatter if shared else moved.scatter)
 
 
 @jit(brief=True)
@@ -71,8 +73,9 @@ def without(prior: Mixture, posterior: Mixture, k) -> tuple[Mixture, Mixture]:
 
 @jit(brief=True)
 def _taken(prior: Mixture, posterior: Mixture, stats: Stats, index) -> tuple[Mixture, Mixture, Stats]:
-    scatter = stats.scatter if stats.scatter.shape[0] == 1 else stats.scatter[index]
-    small = Stats(stats.log_norm, stats.counts[index], stats.sums[index], scatter)
+    tails, scatter = None if stats.tails is None else stats.tails[index], stats.scatter
+    scatter = scatter if scatter.shape[0] == 1 else scatter[index]
+    small = Stats(stats.log_norm, stats.counts[index], stats.sums[index], scatter, tails)
     return prior.take(index), posterior.take(index), small
 
 
@@ -148,10 +151,11 @@ def simplify(fit: Fit, problem: Problem, settings: Settings, notify: Callable[[s
 
 
 def order(fit: Fit, first: int = 0) -> np.ndarray:
-    """Components that exist: those of the ``first`` places as they are, which labels of rows name, the others by decreasing weight."""
+    """Components that exist: those of the ``first`` places as they are, which labels of rows name, others by decreasing weight, noise."""
     counts, kept = np.asarray(fit.result.stats.counts), alive(fit)
     named, others = kept[kept < first], kept[kept >= first]
-    return np.append(named, others[np.argsort(-counts[others], kind="stable")])
+    noise = np.arange(len(counts) - fit.prior.n_noise, len(counts))
+    return np.concatenate([named, others[np.argsort(-counts[others], kind="stable")], noise])
 
 
 def compact(fit: Fit, first: int = 0) -> Fit:

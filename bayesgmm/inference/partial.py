@@ -14,14 +14,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logsumexp
+from jax.scipy.special import digamma, logsumexp
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.latent import Completed, Latent, completed, latent, student_log_prob
 from bayesgmm.core.linalg import NEVER, solve_lower
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import WithNoise
 from bayesgmm.core.pytree import pytree
-from bayesgmm.core.statistics import Natural, Stats
+from bayesgmm.core.statistics import Natural, Stats, log_tail
+from bayesgmm.core.student import Student
 from bayesgmm.inference.kernel import accumulate, soft
 
 NUMBERS = 2**17
@@ -103,18 +105,22 @@ class Partial:
         scores = self._scores(self._turned(known))
         return self._together(scores, weight, soft)[0] if self.group is not None else weight @ logsumexp(scores, axis=0)
 
-    def predictive_log_prob(self, law: NormalWishart):
+    def predictive_log_prob(self, law: NormalWishart | Student | WithNoise):
         """Log density (N', K) of the numbers seen under each component, in the user's units: Student t (Bishop 10.81-10.82)."""
+        if isinstance(law, WithNoise):
+            noise = -jnp.repeat((self.seen * law.region.log_sides).sum(1), self.x.shape[1])
+            return jnp.concatenate([self.predictive_log_prob(law.law), noise[:, None]], 1)
         structure, d, k = law.structure, law.n_features, len(law.mean)
         count, size, _ = structure.blocks(d)
-        dof = jnp.broadcast_to(law.dof - size + 1, (k,))
-        wide = ((law.mean_precision + 1) / law.mean_precision / dof)[:, None, None]
-        shape, mean = structure.to_dense(law.scale, d) * wide, law.mean
+        heavy = isinstance(law, Student)
+        known, dof, apart = law.predictive(), law.dof if heavy else law.dof - size + 1, count > 1 and not heavy
+        dof, mean = jnp.broadcast_to(dof, (k,)), known.mean
+        shape = jnp.broadcast_to(structure.to_dense(known.covariance, d), (k, d, d))
         if self.turn is not None:
             mean, shape = mean @ self.turn.T, self.turn @ shape @ self.turn.T
 
         def one(block):
-            say = lambda m, s, n: student_log_prob(m, s, n, block["x"], block["seen"], count > 1)  # noqa: E731
+            say = lambda m, s, n: student_log_prob(m, s, n, block["x"], block["seen"], apart)  # noqa: E731
             return jax.vmap(say)(mean, shape, dof) - block["log_scale"]
 
         found = jax.lax.map(one, self._blocks(), batch_size=self._at_a_time(k))
@@ -144,9 +150,9 @@ class Partial:
         resp = None if given is None else jnp.moveaxis(given[1].reshape(-1, *shape), 0, 1)
         others = weight.astype(self.dtype).reshape(shape), resp
         size = max(chunk_size // shape[1], 1) if chunk_size else self._at_a_time(len(natural.level))
-        log_norm, counts, sums, scatter = accumulate(one, self._blocks(), others, size)
-        log_norm = log_norm if given is None else given[0].astype(kept)
-        return self._inward(structure, posterior.tied, Stats(log_norm, counts, sums, scatter))
+        stats = Stats(*accumulate(one, self._blocks(), others, size))
+        stats = stats if given is None else stats._replace(log_norm=given[0].astype(kept))
+        return self._inward(structure, posterior.tied, stats)
 
     def _shared(self, scores, weight):
         """Scores (K, N') of which rows of a group have the same, whether each row is of a group, and the weight of its group.
@@ -182,10 +188,24 @@ def _scored(known: Latent, block: dict) -> tuple[jax.Array, Completed]:
     spread = jnp.broadcast_to(known.covariance, (len(known.mean), *known.covariance.shape[1:]))
     say = lambda mean, covariance: completed(mean, covariance, block["x"], block["seen"], block.get("error"))  # noqa: E731
     found = jax.vmap(say)(known.mean, spread)
-    scores = known.log_mass[:, None] + found.log_prob - block["log_scale"]
+    log_prob = found.log_prob
+    if known.dof is not None:  # Student t with as many degrees of freedom in the columns seen
+        dof, n_seen = known.dof[:, None], block["seen"].sum()
+        bent = log_tail(dof, n_seen) - (dof + n_seen) / 2 * jnp.log1p((known.offset[:, None] + found.squares) / dof)  # type: ignore[index]
+        log_prob = log_prob + found.squares / 2 + bent
+    scores = known.log_mass[: len(log_prob), None] + log_prob - block["log_scale"]
+    if known.log_sides is not None:
+        scores, found = _and_noise(known, block, scores, found)
     if "allowed" in block:
         scores = jnp.where(_mask(block["allowed"], len(scores)), scores, NEVER)
     return scores, found
+
+
+def _and_noise(known: Latent, block: dict, scores, found: Completed) -> tuple[jax.Array, Completed]:
+    """Scores and completions with those of noise, which is uniform in the columns seen and expects the mean of all data in the others."""
+    noise = jnp.broadcast_to(known.log_mass[-1] - (known.log_sides * block["seen"]).sum(), scores[:1].shape)
+    more = Completed(noise, block["x"][None], jnp.zeros_like(found.covariance[:1]), jnp.zeros_like(noise))
+    return jnp.concatenate([scores, noise]), Completed(*(jnp.concatenate(pair) for pair in zip(found, more, strict=True)))
 
 
 def _mask(allowed, n_components: int):
@@ -195,10 +215,24 @@ def _mask(allowed, n_components: int):
 
 
 def _summed(known: Latent, block: dict, weight, resp, assign: Callable):
-    """Normaliser, counts (K,), sums (K, D) and dense scatter (K, D, D) of a block; ``resp`` (B, K) where they are known."""
+    """Fields of `Stats` of a block, with dense scatter (K, D, D); ``resp`` (B, K) where they are known."""
     scores, found = _scored(known, block)
     norm, own = assign(scores, 0)
     share = (own if resp is None else resp) * weight
-    counts, sums = share.sum(1), jnp.einsum("kb,kbd->kd", share, found.mean)
-    scatter = jnp.einsum("kb,kbi,kbj->kij", share, found.mean, found.mean) + counts[:, None, None] * found.covariance
-    return weight @ norm, counts, sums, scatter
+    counts, pulled, tails = share.sum(1), share, None
+    if known.dof is not None:
+        pull, log_pull = _weights(known, block, found.squares)
+        pulled = share * pull
+        tails = jnp.stack([pulled.sum(1), (share * log_pull).sum(1)], 1)
+    sums = jnp.einsum("kb,kbd->kd", pulled, found.mean)
+    # what is missing scatters by 1 / u of the covariance, and counts u times
+    scatter = jnp.einsum("kb,kbi,kbj->kij", pulled, found.mean, found.mean) + counts[:, None, None] * found.covariance
+    return weight @ norm, counts, sums, scatter, tails
+
+
+def _weights(known: Latent, block: dict, squares):
+    """Expected weights u (K, B) of rows and expected log u, given the columns seen; those of noise mean nothing."""
+    more = len(squares) - len(known.dof)  # type: ignore[arg-type]
+    dof, offset = (jnp.pad(jnp.asarray(a), (0, more), constant_values=1)[:, None] for a in (known.dof, known.offset))
+    shape, rate = (dof + block["seen"].sum()) / 2, (dof + offset + squares) / 2
+    return shape / rate, digamma(shape) - jnp.log(rate)

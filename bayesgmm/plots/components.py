@@ -17,11 +17,13 @@ MARKERS = "os^Dv<>P"
 def plot_components(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: Any = None):
     """Rows coloured by component with ellipses of two standard deviations; in one dimension a histogram with densities.
 
+    Those of Student t components are of twice the scale.
+
     Parameters
     ----------
     model : fitted GaussianMixture or BayesianGaussianMixture
     X : array or data frame, shape (N, D)
-        Rows; paler ones are less certain to belong where they were put.
+        Rows; paler ones are less certain to belong where they were put, crosses are noise.
     columns : (int, int)
         The two columns to show.
     ax : matplotlib Axes, optional
@@ -61,6 +63,10 @@ def _scatter(model, X, points: np.ndarray, ax) -> None:
         label = f"component {k + 1}: {model.weights_[k]:.0%}, {mine.sum()} rows"
         ax.scatter(*points[mine].T, s=16, c=colour, marker=marker, alpha=alpha, linewidths=0)
         ax.plot([], [], marker=marker, color=colour, linestyle="", label=label)
+    noise = table.label == -1
+    if model.posterior_.n_noise:
+        label = f"noise: {model.noise_weight_:.0%}, {noise.sum()} rows"
+        ax.scatter(*points[noise].T, s=22, c="black", marker="x", linewidths=1, label=label)
 
 
 def _dense(model) -> np.ndarray:
@@ -89,3 +95,5 @@ def _histogram(model, values: np.ndarray, ax) -> None:
     density = np.exp(model.score_samples(grid[:, None]))
     for k in range(model.n_components_):
         ax.plot(grid, share[:, k] * density, color=_style(k)[0], linestyle=("-", "--", "-.", ":")[k % 4], label=f"component {k + 1}")
+    if model.posterior_.n_noise:
+        ax.plot(grid, share[:, -1] * density, color="black", linestyle=":", label="noise")

@@ -1,0 +1,157 @@
+"""Noise and heavy tails as the user asks for them: the region over which noise is uniform, and degrees of freedom."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from bayesgmm.core import noise
+from bayesgmm.core.coordinates import Coordinates
+from bayesgmm.core.mixture import MAP, Mixture
+from bayesgmm.core.pytree import replace
+from bayesgmm.core.statistics import Region
+from bayesgmm.core.student import FIRST, Student
+from bayesgmm.core.weights import Dirichlet, FlatWeights
+from bayesgmm.validation import check_number, check_option
+
+WORDS = ("box", "hull")
+
+MOST_OF_HULL = 6
+"""Columns up to which convex hulls are computed."""
+
+
+class Found(NamedTuple):
+    """A volume, and what is said to have it where a region is needed: the bounding box of the rows, scaled about its centre.
+
+    Attributes
+    ----------
+    log_volume : float
+        In the units of the data.
+    box : ndarray, shape (2, D)
+        Lower and upper corner.
+    """
+
+    log_volume: float
+    box: np.ndarray
+
+
+def check_noise(value: Any) -> None:
+    """None, a word or a volume."""
+    if isinstance(value, str):
+        check_option("noise", value, WORDS)
+    elif (
+        value is not None and check_number("noise", value, 0, high=np.finfo(float).max) == 0
+    ):  # volumes of many columns are extreme numbers
+        raise ValueError(f"noise as a volume must be above 0; got {value!r}.")
+
+
+def region(value: Any, data: Any) -> Found | None:
+    """Where noise is in the rows of a fit, `InMemory` or `FromSource`; None without noise."""
+    if value is None:
+        return None
+    low, high = data.corners()
+    around = float(np.log(high - low).sum())
+    if not isinstance(value, str):
+        log_volume = float(np.log(value))
+    elif value == "hull":
+        log_volume = _hull(data.complete_rows())
+    else:
+        rows = data.complete_rows()
+        log_volume = around if rows is None else min(around, _principal_box(rows))
+    middle, half = (low + high) / 2, (high - low) / 2 * np.exp((log_volume - around) / len(low))
+    return Found(log_volume, np.stack([middle - half, middle + half]))
+
+
+def _principal_box(rows: np.ndarray) -> float:
+    """Log volume of the box around rows (N, D) along their principal axes (mclust's ``hypvol`` has the smaller of the two)."""
+    centred = rows - rows.mean(0)
+    turned = centred @ np.linalg.eigh(centred.T @ centred)[1]
+    with np.errstate(divide="ignore"):
+        found = float(np.log(np.ptp(turned, axis=0)).sum())
+    return found if np.isfinite(found) else np.inf
+
+
+def _hull(rows: np.ndarray | None) -> float:
+    """Log volume of the convex hull of rows (N, D)."""
+    if rows is None:
+        raise ValueError("noise='hull' needs complete rows in memory; use noise='box', or give the volume.")
+    if rows.shape[1] == 1:
+        return float(np.log(np.ptp(rows)))
+    if rows.shape[1] > MOST_OF_HULL:
+        raise ValueError(f"noise='hull' is for at most {MOST_OF_HULL} columns; X has {rows.shape[1]}: use noise='box', or give the volume.")
+    from scipy.spatial import ConvexHull, QhullError
+
+    try:
+        return float(np.log(ConvexHull(rows).volume))
+    except QhullError:
+        raise ValueError("noise='hull': the rows lie in a plane, so that their convex hull has no volume; give the volume.") from None
+
+
+def with_noise(prior: Any, found: Found | None, coordinates: Coordinates) -> Any:
+    """A prior in inner coordinates, with noise where some was asked for.
+
+    Its share of the rows has no prior beside other estimates that have none, and is uniform a priori in a variational fit.
+    """
+    if found is None:
+        return prior
+    weights = (prior.prior if isinstance(prior, MAP) else prior).weights
+    points = isinstance(prior, MAP) or isinstance(weights, FlatWeights)
+    log_sides = jnp.log(jnp.asarray(found.box[1] - found.box[0]))
+    inner = Region(jnp.asarray(found.log_volume) - coordinates.log_det, log_sides)
+    return noise.with_noise(prior, inner, FlatWeights(2) if points else Dirichlet.symmetric(2))
+
+
+LEARNT = ("learn", "shared")
+
+
+def check_tails(value: Any) -> None:
+    """None, a word or degrees of freedom."""
+    if isinstance(value, str):
+        check_option("student_t", value, LEARNT)
+    elif value is not None:
+        check_number("student_t", value, 0, strict=True)
+
+
+def with_tails(prior: Any, value: Any) -> Any:
+    """A prior with Student t components, of degrees of freedom given or to be learnt."""
+    if value is None:
+        return prior
+    if isinstance(prior, MAP):
+        return MAP(with_tails(prior.prior, value))
+    learn = isinstance(value, str)
+    dof = jnp.array([FIRST if learn else float(value)])
+    return replace(prior, components=Student(prior.components, dof, learn, value == "shared"))
+
+
+def n_of_tails(value: Any, n_components: int) -> int:
+    """Free parameters of the tails."""
+    return {"learn": n_components, "shared": 1}.get(value, 0) if isinstance(value, str) else 0
+
+
+def check_combined(estimator: Any, data: Any) -> None:
+    """Exact rows in memory where tails are heavy."""
+    if estimator.student_t is None:
+        return
+    if data.problem.part and data.training.known.error is not None:
+        raise ValueError("student_t needs numbers without errors of measurement; fit with student_t=None.")
+    if not data.keep_labels:
+        raise ValueError("student_t needs rows in memory; fit a sample of them, or with student_t=None.")
+
+
+def check_gaussian(model: Any, what: str) -> None:
+    """A model of Gaussians without noise, for what is made for those alone."""
+    check_proper(model, what)
+    if isinstance(model.posterior_.components, Student):
+        told = "fit with student_t=None, or use predict, predict_proba, score_samples and condition"
+        raise ValueError(f"{what} is not there for models with Student t components: {told}.")
+
+
+def check_proper(model: Any, what: str) -> None:
+    """A model without noise, for what is not made for it."""
+    law: Mixture = model.posterior_
+    if law.n_noise:
+        raise ValueError(
+            f"{what} is not there for models with noise; fit with noise=None, or ask predict, predict_proba and score_samples."
+        )
