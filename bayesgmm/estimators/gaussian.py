@@ -333,6 +333,8 @@ def check_frozen(model: GaussianMixture, problem: Problem) -> Gaussian:
     structure, tied = COVARIANCE_TYPES[model.covariance_type]
     if tied or sharing_of(model.covariance_type):
         raise ValueError(f"frozen components need covariances of their own; covariance_type={model.covariance_type!r} shares them.")
+    if model.noise is not None or model.student_t is not None:
+        raise ValueError("frozen components are for Gaussian ones without noise: leave noise and student_t out.")
     (means, covariances), n, d = model.frozen or ((), ()), problem.n_fixed, problem.n_features
     means = check_array("The means in frozen", means, (n, d))
     covariances = check_array("The covariances in frozen", covariances, (n,) + (d,) * structure.rank)

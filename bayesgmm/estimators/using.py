@@ -115,6 +115,7 @@ class Usable(Estimator):
             return values if n_draws is None else np.broadcast_to(values, (n_draws, *values.shape)).copy()
         if n_draws is None:
             return expected_rows(self.posterior_, self._coordinates, known)
+        check_gaussian(self, "impute with n_draws")
         check_number("n_draws", n_draws, 1, high=MOST, integer=True)
         return drawn_rows(self.posterior_, self._coordinates, known, int(n_draws), check_seed(random_state))
 
