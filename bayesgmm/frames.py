@@ -46,6 +46,8 @@ def to_rows(data: Any) -> Rows:
 
 def _refuse(data: Any) -> None:
     kind = type(data).__name__
+    if hasattr(data, "label_names"):
+        raise ValueError("Observations are for mixtures and select; this needs a table of numbers (N, D).")
     if hasattr(data, "toarray") and hasattr(data, "nnz"):
         raise TypeError(f"Sparse input ({kind}) is not supported; pass X.toarray() if it fits in memory.")
     if hasattr(data, "batches") and hasattr(data, "n_features"):

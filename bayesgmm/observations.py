@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.frames import to_rows
 from bayesgmm.inference.arrange import Known
-from bayesgmm.validation import brief
+from bayesgmm.validation import MOST, brief
 
 UNKNOWN = ("", "nan", "None", "<NA>", "NaT", "-1")
 """Words that stand for no label; so do None, NaN and numbers below 0."""
@@ -59,11 +59,13 @@ class Observations:
 
     def __init__(self, X: Any, *, error_covariance: Any = None, labels: Any = None, allowed: Any = None, groups: Any = None):
         rows = to_rows(X)
+        if not rows.values.size:
+            raise ValueError(f"X must be a table of numbers (N, D) with rows; got shape {rows.values.shape}.")
         if rows.values.ndim != 2:
             raise ValueError(f"X must be a table of numbers (N, D); got shape {rows.values.shape}.")
-        self.values, self.names = rows
+        self.values, self.names = rows.values.copy(), rows.names
         n = len(self.values)
-        error = None if error_covariance is None else _errors(error_covariance, self.values)
+        error = None if error_covariance is None else _errors(error_covariance, self.values, self.names)
         chosen, self.label_names = (None, ()) if labels is None else _labels(labels, n)
         group = None if groups is None else _coded("groups", groups, n)[0]
         self.known = Known(self.values, error, _allowed(allowed, chosen, n), group)
@@ -78,9 +80,12 @@ class Observations:
         return f"Observations({len(self)} rows, {self.values.shape[1]} columns: {', '.join(given)})"
 
 
-def _errors(value: Any, x: np.ndarray) -> np.ndarray:
+def _errors(value: Any, x: np.ndarray, names: tuple[str, ...] | None) -> np.ndarray:
     """Covariances (D, D) or (N, D, D) of errors; 0 where the number is missing."""
     n, d = x.shape
+    columns = list(getattr(value, "columns", ())) or list(names or ())
+    if names and columns != list(names):
+        raise ValueError(f"error_covariance has the columns {columns}, X has {list(names or ())}; put them into one order.")
     try:
         given = np.asarray(value, float)
     except (TypeError, ValueError):
@@ -114,26 +119,34 @@ def _check_covariance(dense: np.ndarray) -> None:
 
 
 def _coded(name: str, value: Any, n: int) -> tuple[np.ndarray, tuple]:
-    """Numbers (N,) from 0, and -1 where nothing is known; and what was numbered."""
-    given = np.asarray(value)
+    """Numbers (N,) from 0, and -1 where nothing is known; and what was numbered, if that was words."""
+    try:
+        given = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must have shape ({n},), one for each row of X; got {brief(value)}.") from None
     if given.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one for each row of X; got {given.shape}.")
-    if given.dtype.kind in "biuf":
-        numbers = np.where(np.isnan(given.astype(float)), -1, given)
-        if (numbers != np.round(numbers)).any():
-            raise ValueError(f"{name} must be whole numbers or words; got {brief(given[numbers != np.round(numbers)][0])}.")
-        return np.where(numbers < 0, -1, numbers).astype(int), ()
-    words = np.array([str(word) for word in given])
+    words = np.array([str(word) for word in given], object)
     nothing = np.isin(words, UNKNOWN)
-    kinds, codes = np.unique(words[~nothing], return_inverse=True)
+    if given.dtype.kind in "biuf" or all(isinstance(word, (int, float, np.number)) for word in given[~nothing]):
+        return _whole(name, np.where(nothing, -1, given).astype(float)), ()
+    kinds, codes = np.unique(words[~nothing].astype(str), return_inverse=True)
     found = np.full(n, -1)
     found[~nothing] = codes
     return found, tuple(kinds.tolist())
 
 
+def _whole(name: str, numbers: np.ndarray) -> np.ndarray:
+    """Whole numbers, -1 for all below 0."""
+    wrong = ~(numbers == np.round(numbers)) | (np.abs(numbers) > MOST)
+    if wrong.any():
+        raise ValueError(f"{name} must be whole numbers up to {MOST:g}, or words; got {numbers[wrong][0]:g}.")
+    return np.where(numbers < 0, -1, numbers).astype(int)
+
+
 def _labels(value: Any, n: int) -> tuple[np.ndarray, tuple]:
     found, words = _coded("labels", value, n)
-    if found.max() < 0:
+    if found.max(initial=-1) < 0:
         raise ValueError("labels says nothing: every row has none. Leave it out.")
     if found.max() >= n:
         raise ValueError(f"labels must be numbers of components, from 0; the largest is {found.max()}, and there are {n} rows.")
@@ -141,21 +154,18 @@ def _labels(value: Any, n: int) -> tuple[np.ndarray, tuple]:
 
 
 def _allowed(value: Any, labels: np.ndarray | None, n: int) -> np.ndarray | None:
-    """Components (N, C) that each row may belong to, given sets and labels."""
+    """Components (N, C + 1) that each row may belong to, the last column for all others, given sets and labels."""
     given = None
     if value is not None:
         given = np.asarray(value)
         if given.ndim != 2 or len(given) != n or not given.shape[1] or given.dtype.kind not in "buif" or not np.isin(given, (0, 1)).all():
             raise ValueError(f"allowed must be True or False, of shape ({n}, C) for the first C components; got {brief(value)}.")
-        given = given.astype(bool)
+        given = np.concatenate([given, given.all(1, keepdims=True)], 1).astype(bool)
     if labels is None:
         return given
-    width = max(int(labels.max()) + 1, 0 if given is None else given.shape[1])
-    own = (labels < 0)[:, None] | (labels[:, None] == np.arange(width))
-    if given is None:
-        return own
-    more = np.repeat(given.all(1, keepdims=True), width - given.shape[1], axis=1)
-    return own & np.concatenate([given, more], 1)
+    width = max(int(labels.max()) + 1, 0 if given is None else given.shape[1] - 1)
+    own = (labels < 0)[:, None] | (labels[:, None] == np.arange(width + 1))
+    return own if given is None else own & given[:, np.minimum(np.arange(width + 1), given.shape[1] - 1)]
 
 
 def _check_together(known: Known) -> None:

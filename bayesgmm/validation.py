@@ -78,7 +78,7 @@ def check_flag(name: str, value: Any) -> bool:
     raise ValueError(f"{name} must be True or False; got {brief(value)}.")
 
 
-def check_rows(data: Any, *, names: Names = None, what: str = "Input X", gaps: bool = False, instead: str = INSTEAD) -> Rows:
+def check_rows(data: Any, *, names: Names = None, what: str = "Input X", gaps: bool = False, instead: str = "") -> Rows:
     """A finite two-dimensional array (N, D) with N, D >= 1; ``names`` label the columns of plain arrays in messages.
 
     With ``gaps`` numbers may be missing (NaN), but for a column without any; otherwise the error says what to do ``instead``.

@@ -171,7 +171,7 @@ BAD = [
     ({"sample_weight": (SPECIES != "setosa").astype(float)}, "The class 'setosa' has no rows of positive weight"),
     ({"method": "lda"}, "method must be one of 'mixtures', 'gaussians'"),
     ({"criterion": "evidence"}, "criterion must be one of 'bic', 'aic'"),
-    ({"covariance_type": "EEE"}, "covariance_type must be one of"),
+    ({"covariance_type": "EEX"}, "covariance_type must be one of"),
     ({"priors": [0.5, 0.5]}, "priors must have shape"),
     ({"priors": "flat"}, "'equal'"),
     ({"method": "mixtures", "y": np.r_[[0], np.ones(149, int)]}, "Class 0 could not be fitted"),

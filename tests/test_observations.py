@@ -59,7 +59,7 @@ def naive_em(known, weight, k: int, means, covariance, weights, steps: int = 300
                 scores[n, j] = np.log(weights[j]) + multivariate_normal(means[j][o], own).logpdf(x[n][o])
                 whole[n, j] = means[j] + gain @ (x[n] - means[j])[o]
                 rest[n, j] = covariances[j] - gain @ covariances[j][o]
-        scores = np.where(known.allowed, scores, -np.inf)
+        scores = np.where(known.allowed[:, :k], scores, -np.inf)
         total, resp = 0.0, np.zeros((len(x), k))
         for number in np.unique(group):
             own = group == number
@@ -208,6 +208,51 @@ def test_select_takes_such_rows():
     assert named.n_components >= 3 and (named.best.labels_[::3] == labels[::3]).all()
 
 
+def test_one_known_class_is_known():
+    """Some rows known to be of one kind, the rest unknown: one component has all of them, and no more need be named."""
+    rng = np.random.default_rng(0)
+    x = np.r_[rng.normal(-2, 1, 100), rng.normal(2, 1, 100)][:, None]
+    labels = np.full(200, -1)
+    labels[:10] = labels[100:105] = 0
+    model = fit(bg.Observations(x, labels=labels))
+    assert (model.labels_[labels == 0] == 0).all()
+    assert model.log_likelihood_ < fit(x).log_likelihood_ - 1
+    words = fit(bg.Observations(x, labels=np.where(labels == 0, "yes", "")))
+    assert words.log_likelihood_ == pytest.approx(model.log_likelihood_)
+
+
+def test_labels_are_numbers_or_words_whatever_holds_them():
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    for labels in ([2, 4, 1, None, -2], [2.0, 4.0, 1.0, np.nan, -1.0], np.array([2, 4, 1, -1, -3])):
+        known = bg.Observations(x, labels=labels).known
+        assert known.n_named == 5 and known.allowed.argmax(1)[:3].tolist() == [2, 4, 1] and known.allowed[3:].all()
+    groups = bg.Observations(x, groups=[-5, 3, None, 3, "nan"]).known.group
+    assert groups.tolist() == [-1, 3, -1, 3, -1]
+
+
+def test_draws_keep_groups_together():
+    rng = np.random.default_rng(0)
+    x = np.c_[np.r_[rng.normal(-10, 1, 60), rng.normal(10, 1, 60)], rng.normal(size=120)]
+    model = fit(x, missing="at_random")
+    draws = model.impute(bg.Observations([[np.nan, 0.0]] * 3, groups=[0, 0, 0]), n_draws=100)[:, :, 0]
+    assert (np.sign(draws) == np.sign(draws[:, :1])).all() and 20 < (draws[:, 0] > 0).sum() < 80
+
+
+def test_rows_without_numbers_say_nothing():
+    x = np.r_[FAITHFUL, np.full((50, 2), np.nan)]
+    labels = np.r_[np.full(272, -1), np.zeros(50, int)]
+    model = fit(bg.Observations(x, labels=labels), missing="at_random")
+    assert model.log_likelihood_ == pytest.approx(fit(FAITHFUL).log_likelihood_, abs=1e-6)
+    assert model.score_samples(bg.Observations(x, labels=labels)).sum() == pytest.approx(model.log_likelihood_, abs=1e-6)
+
+
+def test_a_number_that_no_row_has_may_leave_with_a_warning():
+    labels = np.full(150, -1)
+    labels[:10], labels[50:60], labels[100:110] = 0, 2, 4
+    with pytest.warns(bg.FitWarning, match="No row has the label 1, 3"):
+        fit(bg.Observations(IRIS, labels=labels), model=bg.BayesianGaussianMixture, k=6)
+
+
 def test_a_saved_model_still_knows(tmp_path):
     rows = bg.Observations(IRIS, labels=[word if i % 3 == 0 else None for i, word in enumerate(SPECIES)])
     fitted = fit(rows, k=3)
@@ -235,6 +280,11 @@ def test_a_saved_model_still_knows(tmp_path):
         (lambda x: fit(bg.Observations(x, labels=[0, 1, 2, 3] * (len(x) // 4)), missing="at_random", k=2), "name 4 components"),
         (lambda x: bg.select(x, 2, criterion="held_out", missing="at_random"), "needs complete rows"),
         (lambda x: fit(x, missing="at_random").diagnose(x), "complete rows"),
+        (lambda x: fit(FAITHFUL).predict(bg.Observations(FAITHFUL, labels=[5] + [-1] * 271)), "name 6 components, and the model has 2"),
+        (lambda x: bg.Observations(x, labels=[np.inf] * len(x)), "whole numbers"),
+        (lambda x: bg.Observations(np.empty((0, 2))), "with rows"),
+        (lambda x: bg.KMeans(2).fit(bg.Observations(FAITHFUL)), "Observations are for mixtures"),
+        (lambda x: fit(FAITHFUL).impute(FAITHFUL, n_draws=-1), "n_draws must be"),
     ],
 )
 def test_bad_input_is_told(make, words):

@@ -241,7 +241,8 @@ def test_groups_and_sets_limit_the_labels(case):
     allowed[:6, 0] = False
     allowed[np.isin(group, group[:6][group[:6] >= 0])] = [False, True]
     _, free = passed(posterior, Known(gaps, weight=weight))
-    stats, scores = passed(posterior, Known(gaps, None, allowed, group, weight))
+    more = np.concatenate([allowed, allowed.all(1, keepdims=True)], 1)
+    stats, scores = passed(posterior, Known(gaps, None, more, group, weight))
     limited = np.where(allowed, free, -np.inf)
     exact = brute_groups(limited, group, weight)
     assert float(stats.log_norm) == pytest.approx(exact, abs=1e-8)
@@ -257,7 +258,7 @@ def test_groups_and_sets_limit_the_labels(case):
 def test_with_all_labels_known_the_bound_is_the_evidence(case):
     x, _, weight = rows(8)
     labels = np.random.default_rng(0).integers(0, K, N)
-    known = Known(x, None, np.eye(K, dtype=bool)[labels], None, weight)
+    known = Known(x, None, np.eye(K + 1, dtype=bool)[labels], None, weight)
     prior, result = fitted(case, known, weight)
     stats = from_responsibilities(prior.structure, prior.tied, jnp.asarray(x), jnp.eye(K)[labels], jnp.asarray(weight))
     assert float(result.lower_bound) == pytest.approx(float(prior.log_marginal(stats)), rel=1e-11)

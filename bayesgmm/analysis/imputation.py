@@ -60,9 +60,11 @@ def drawn_rows(posterior: Mixture, coordinates: Coordinates, known: Known, n_dra
 def _drawn(found: _Whole, arranged: Arranged, rng: np.random.Generator) -> np.ndarray:
     """One draw (N, D) of each row: of its component, then of what is not known of it."""
     resp, mean, covariance = (np.asarray(part) for part in found)
-    n, rows = len(resp), np.arange(len(resp))
-    label = (rng.random((n, 1)) > np.cumsum(resp, 1)[:, :-1]).sum(1)
-    block = np.asarray(arranged.place) // arranged.rows.x.shape[1]
+    rows = np.arange(len(resp))
+    place = np.asarray(arranged.place)
+    chance = rng.random(len(arranged.weight))[place if arranged.rows.group is None else arranged.leaders()]
+    label = (chance[:, None] > np.cumsum(resp, 1)[:, :-1]).sum(1)
+    block = place // arranged.rows.x.shape[1]
     values, vectors = np.linalg.eigh(covariance[block, label])
     noise = np.where(values > REST, np.sqrt(np.maximum(values, 0)), 0) * rng.standard_normal(values.shape)
     return mean[rows, label] + (vectors @ noise[:, :, None])[:, :, 0]

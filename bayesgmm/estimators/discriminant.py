@@ -215,7 +215,7 @@ class DiscriminantAnalysis(Estimator):
         label = self._labels(y, len(found))
         weight = check_weights(sample_weight, len(found))
         judged = _judged(found, label, weight, self.classes_)
-        binomial = np.sqrt(judged.error * (1 - judged.error) / len(label))
+        binomial = np.sqrt(judged.error * (1 - judged.error) / max((weight > 0).sum(), 1))
         return dataclasses.replace(judged, standard_error=float(binomial))
 
     def cross_validate(self, X: Any, y: Any, sample_weight: Any = None, n_folds: int = 10, random_state: Any = 0) -> Classification:

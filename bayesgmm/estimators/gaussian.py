@@ -336,7 +336,7 @@ def check_frozen(model: GaussianMixture, problem: Problem) -> Gaussian:
     if model.noise is not None or model.student_t is not None:
         raise ValueError("frozen components are for Gaussian ones without noise: leave noise and student_t out.")
     (means, covariances), n, d = model.frozen or ((), ()), problem.n_fixed, problem.n_features
-    means = check_array("The means in frozen", means, (n, d))
+    means = check_array("The means in frozen", np.atleast_2d(means), (n, d))
     covariances = check_array("The covariances in frozen", covariances, (n,) + (d,) * structure.rank)
     check_positive_definite("The covariances in frozen", covariances, structure.rank)
     return Gaussian(jnp.asarray(means), jnp.asarray(covariances), structure)

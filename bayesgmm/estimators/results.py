@@ -80,6 +80,7 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     estimator.n_features_in_ = d
     _put(estimator, "feature_names_in_", None if data.names is None else np.array(data.names, dtype=object))
     _put(estimator, "_places", data.places)
+    _tell_of_left(data)
     k = estimator.n_components_
     more = 2 * estimator.posterior_.n_noise + n_of_tails(estimator.student_t, k)
     estimator.n_parameters_ = count_parameters(estimator.covariance_type, k, d, data.problem.n_fixed) + more
@@ -107,3 +108,14 @@ def _put(estimator, name: str, value: Any) -> None:
         setattr(estimator, name, value)
     else:
         vars(estimator).pop(name, None)
+
+
+def _tell_of_left(data: InMemory | FromSource) -> None:
+    """Warn where a component that labels could name left, so that the numbers of later ones fell."""
+    named = data.problem.n_named
+    places = [] if data.places is None else np.asarray(data.places).tolist()
+    left = sorted(set(range(named)) - set(places)) if places else []
+    if left:
+        told = ", ".join(f"{place} is now {i}" for i, place in enumerate(places) if i < place < named)
+        said = f"No row has the label {', '.join(map(str, left))}, and these components left: {told or 'the others keep their numbers'}."
+        warnings.warn(f"{said} prune=False keeps them.", FitWarning, stacklevel=5)

@@ -29,6 +29,7 @@ from bayesgmm.inference.restarts import Settings, split_keys
 from bayesgmm.inference.sparse import beside, dense_weight, sparse_rows
 from bayesgmm.observations import Observations
 from bayesgmm.validation import (
+    INSTEAD,
     MOST,
     brief,
     check_columns,
@@ -88,10 +89,20 @@ class Training(NamedTuple):
 
 def as_fitted(estimator, known: Known) -> Known:
     """What is known of rows, components numbered as the fit has them."""
-    return known.placed(getattr(estimator, "_places", None))
+    places = getattr(estimator, "_places", None)
+    asked = estimator.n_components_ if places is None else estimator.n_components
+    if known.n_named > asked:
+        raise ValueError(f"Labels name {known.n_named} components, and the model has {asked}.")
+    known = known.without_labels(without_numbers(known.values)).placed(places)
+    nowhere = np.flatnonzero(~known.allowed.any(1)) if known.allowed is not None else np.empty(0, int)
+    if len(nowhere):
+        raise ValueError(
+            f"The components that row {nowhere[0]} (counting from 0) may belong to are not in the model: no row of the fit did."
+        )
+    return known
 
 
-def read_training(X: Any, sample_weight: Any, n_components: int, what: str, missing: str = "error") -> Training:
+def read_training(X: Any, sample_weight: Any, n_components: int, what: str, missing: str = "never") -> Training:
     """Check the data of a fit with ``n_components`` components, or clusters, as ``what`` calls them.
 
     k-means can do with constant columns, and with fewer distinct rows than clusters, of which it warns; it needs complete rows.
@@ -102,7 +113,7 @@ def read_training(X: Any, sample_weight: Any, n_components: int, what: str, miss
     weight = check_weights(sample_weight, len(rows.values))
     if known is not None:
         weight = without_empty(rows.values, weight)
-        known = known._replace(weight=weight)
+        known = known.without_labels(without_numbers(rows.values))._replace(weight=weight)
     filled = without_gaps(rows, weight)
     check_spread(filled, weight, rows.names, constant_ok=not mixture)
     check_distinct(filled, weight, n_components, what)
@@ -110,17 +121,26 @@ def read_training(X: Any, sample_weight: Any, n_components: int, what: str, miss
 
 
 def check_known(X: Any, missing: str, names: tuple[str, ...] | None = None) -> tuple[Rows, Known | None]:
-    """Rows that a mixture takes, and what is known of them where that is not just all their numbers."""
+    """Rows that a mixture takes, and what is known of them where that is not just all their numbers.
+
+    ``missing`` is "at_random", "error", whose message tells of the other, or "never".
+    """
     given = X if isinstance(X, Observations) else None
-    rows = check_rows(X if given is None else Rows(given.values, given.names), names=names, gaps=missing != "error")
+    told = {"gaps": missing == "at_random", "instead": INSTEAD if missing == "error" else ""}
+    rows = check_rows(X if given is None else Rows(given.values, given.names), names=names, **told)
     if given is not None:
         return rows, given.known
     return rows, Known(rows.values) if np.isnan(rows.values).any() else None
 
 
+def without_numbers(values: np.ndarray) -> np.ndarray:
+    """Rows (N,) of which no number is known."""
+    return np.asarray(np.isnan(values).all(1))
+
+
 def without_empty(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weights, 0 for rows without a number, which say nothing."""
-    return np.where(np.isnan(values).all(1), 0.0, weight)
+    return np.where(without_numbers(values), 0.0, weight)
 
 
 def check_distinct(values: np.ndarray, weight: np.ndarray, n_components: int, what: str, data: str = "X") -> None:
@@ -142,7 +162,7 @@ def read_rows(estimator, X: Any) -> np.ndarray:
                 "This needs complete rows of which nothing else is known: missing numbers and Observations are for fit, predict, "
                 "densities, criteria, impute, log_evidence and uncertainty."
             )
-    return _checked(estimator, X, "error")[0]
+    return _checked(estimator, X, "never")[0]
 
 
 def read_known(estimator, X: Any, sample_weight: Any = None) -> tuple[Any, np.ndarray]:

@@ -82,7 +82,7 @@ def _curved(point: Mixture, y, weight, counts: np.ndarray, robust: bool, n: int,
 def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, told: Progress) -> Draws:
     """Fits of other sets, without those that collapsed."""
     rng, prior = np.random.default_rng(seed), law_inward(model._coordinates, model.prior_)
-    if method in ("parametric_bootstrap", "jackknife") and (weight != 1).any():
+    if method in ("parametric_bootstrap", "jackknife") and (weight[weight > 0] != 1).any():
         raise ValueError(f'method="{method}" cannot take weights; use "bootstrap" or "weighted_bootstrap", or repeat rows.')
 
     def notify(done: int) -> None:
@@ -92,8 +92,8 @@ def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, 
         found = refits.simulated(prior, point, jnp.asarray(weight), n, seed, notify)
     elif method == "jackknife":
         x, w = for_passes(y, weight)
-        places = y.place if isinstance(y, Arranged) else np.arange(len(y))
-        found = refits.left_out(prior, point, x, jnp.asarray(w), places, weight, notify)
+        places = (y.place if isinstance(y, Arranged) else np.arange(len(y)))[weight > 0]
+        found = refits.left_out(prior, point, x, jnp.asarray(w), places, weight[weight > 0], notify)
     else:
         weights = (refits.resampled_weights if method == "bootstrap" else refits.random_weights)(weight, n, rng)
         x, weights = (y.rows, y.spread(weights)) if isinstance(y, Arranged) else (y, weights)

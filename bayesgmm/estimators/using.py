@@ -110,13 +110,14 @@ class Usable(Estimator):
         >>> model.impute([[2.0, np.nan], [4.5, np.nan]]).round(1).tolist()
         [[2.0, 54.2], [4.5, 81.1]]
         """
+        if n_draws is not None:
+            check_number("n_draws", n_draws, 1, high=MOST, integer=True)
         values, known = known_rows(self, X)
         if known is None:
             return values if n_draws is None else np.broadcast_to(values, (n_draws, *values.shape)).copy()
         if n_draws is None:
             return expected_rows(self.posterior_, self._coordinates, known)
         check_gaussian(self, "impute with n_draws")
-        check_number("n_draws", n_draws, 1, high=MOST, integer=True)
         return drawn_rows(self.posterior_, self._coordinates, known, int(n_draws), check_seed(random_state))
 
     @in_float64

@@ -26,8 +26,8 @@ class Known(NamedTuple):
         NaN where a number is missing.
     error : ndarray, shape (D, D) or (N, D, D), or None
         Covariance of the errors of the numbers, of all rows or of each.
-    allowed : ndarray of bool, shape (N, C), or None
-        The first C components that each row may belong to.
+    allowed : ndarray of bool, shape (N, C + 1), or None
+        Which of the first C components each row may belong to, and whether to any other.
     group : ndarray of int, shape (N,), or None
         Rows of the same number of at least 0 belong to the same component.
     weight : ndarray, shape (N,), or None
@@ -42,7 +42,7 @@ class Known(NamedTuple):
     @property
     def n_named(self) -> int:
         """Components that labels of rows may name."""
-        return 0 if self.allowed is None else self.allowed.shape[1]
+        return 0 if self.allowed is None else self.allowed.shape[1] - 1
 
     @property
     def exact(self) -> np.ndarray:
@@ -64,9 +64,12 @@ class Known(NamedTuple):
         """The same, where component k of a fit is the one of number ``places[k]`` here."""
         if self.allowed is None or places is None:
             return self
-        further = self.allowed.all(1)
-        columns = [self.allowed[:, k] if k < self.allowed.shape[1] else further for k in places]
-        return self._replace(allowed=np.stack(columns, 1))
+        return self._replace(allowed=self.allowed[:, np.append(np.minimum(places, self.n_named), self.n_named)])
+
+    def without_labels(self, rows: np.ndarray) -> Known:
+        """The same, but for what is known of the labels of some rows (N,)."""
+        allowed = None if self.allowed is None else self.allowed | rows[:, None]
+        return self._replace(allowed=allowed, group=None if self.group is None else np.where(rows, -1, self.group))
 
 
 @pytree
@@ -83,6 +86,10 @@ class Arranged:
     def scores(self, structure, natural):
         """Scores (K, N) of the rows in their order, in the user's units."""
         return self.rows.scores(structure, natural, self.weight)[:, self.place]
+
+    def leaders(self) -> np.ndarray:
+        """The place (N,) of the first row of each row's group, or its own."""
+        return np.asarray(self.rows.group).reshape(-1)[self.place] % len(self.weight)
 
     def spread(self, weights: np.ndarray) -> np.ndarray:
         """Weights (..., N) of the rows in their order as those (..., N') of the blocks."""

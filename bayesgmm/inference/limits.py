@@ -19,9 +19,7 @@ def within(known: Known, assigned: np.ndarray, weight: np.ndarray, n_components:
         resp[:n] = _together(resp[:n], known.group, weight[:n])
     if known.allowed is None:
         return resp
-    mask = np.ones((n, n_components), bool)
-    mask[:, : known.allowed.shape[1]] = known.allowed
-    mask[:, known.allowed.shape[1] :] = known.allowed.all(1, keepdims=True)
+    mask = known.allowed[:, np.minimum(np.arange(n_components), known.n_named)]
     resp = resp[:, _numbered(resp[:n], mask, weight[:n])]
     kept = resp[:n] * mask
     total = kept.sum(1, keepdims=True)

@@ -43,8 +43,8 @@ class Partial:
         Log of the product of the units of the columns seen: densities are in the user's units.
     error : Array, shape (M, D, D), or None
         Covariance of the errors of the numbers seen.
-    allowed : Array of bool, shape (M, B, C), or None
-        The first C components that each row may belong to; rows that may belong to all of them may belong to any other, too.
+    allowed : Array of bool, shape (M, B, C + 1), or None
+        Which of the first C components each row may belong to, and whether to any other.
     group : Array of int, shape (M, B), or None
         Rows of the same number belong to the same component: N' and the place of the first of them; the place itself for a row of no group.
     turn : Array, shape (D, D), or None
@@ -210,8 +210,7 @@ def _and_noise(known: Latent, block: dict, scores, found: Completed) -> tuple[ja
 
 def _mask(allowed, n_components: int):
     """Whether each of all components (K, B) may be that of each row."""
-    further = jnp.repeat(allowed.all(1, keepdims=True), max(n_components - allowed.shape[1], 0), axis=1)
-    return jnp.concatenate([allowed, further], 1)[:, :n_components].T
+    return allowed[:, np.minimum(np.arange(n_components), allowed.shape[1] - 1)].T
 
 
 def _summed(known: Latent, block: dict, weight, resp, assign: Callable):
