@@ -139,6 +139,16 @@ def each(values, name: str = "case"):
     return pytest.mark.parametrize(name, marked)
 
 
+def few(values, name: str = "case"):
+    """As `each`, but only full free and tied, diagonal free and spherical tied ones are tried by default."""
+    chosen = [case for case in values if (case.structure, case.tied) in FEW and (case.mode == "ml" or case in kept(values))]
+    marked = [pytest.param(case, id=case.name, marks=() if case in chosen else pytest.mark.slow) for case in values]
+    return pytest.mark.parametrize(name, marked)
+
+
+FEW = (("full", False), ("full", True), ("diag", False), ("spherical", True))
+
+
 def main_cases() -> list[Case]:
     """VB and MAP with conjugate laws of components, and ML."""
     return cases(("vb", "map"), ("conjugate",)) + cases(("ml",))

@@ -34,7 +34,7 @@ def test_without_gaps_the_answer_is_the_same_to_the_last_digit(model):
     np.testing.assert_array_equal(allowed.means_, plain.means_)
 
 
-@pytest.mark.parametrize("kind", ["full", "tied", pytest.param("diag", marks=pytest.mark.slow), "spherical"])
+@pytest.mark.parametrize("kind", ["full", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("tied", "diag", "spherical"))])
 @pytest.mark.parametrize("model", [bg.GaussianMixture, bg.BayesianGaussianMixture])
 def test_observations_of_complete_rows_are_these_rows(kind, model):
     plain, known = fit(FAITHFUL, kind, model), fit(bg.Observations(FAITHFUL), kind, model)
@@ -77,7 +77,7 @@ def naive_em(known, weight, k: int, means, covariance, weights, steps: int = 300
     return total, weights, means, covariances
 
 
-@pytest.mark.parametrize("chunk_size", [None, 7])
+@pytest.mark.parametrize("chunk_size", [7, pytest.param(None, marks=pytest.mark.slow)])
 def test_weights_labels_groups_gaps_and_chunks_together_are_brute_force(chunk_size):
     """One fit of everything at once, against a loop over rows in plain numpy from the same start."""
     rng = np.random.default_rng(0)
@@ -110,7 +110,7 @@ def test_iris_with_a_fifth_missing_is_clustered_as_iris_is():
     complete = fit(IRIS, "tied", k=3)
     agreement = bg.adjusted_rand_index(complete.labels_, SPECIES)
     found, errors = [], []
-    for seed in (0, 1, 2):
+    for seed in (0, 1):
         x = holes(IRIS, 0.2, seed)
         gaps = np.isnan(x)
         model = fit(x, "tied", k=3, missing="at_random")
@@ -191,7 +191,7 @@ def test_uncertainty_and_evidence_take_such_rows():
     with pytest.raises(ValueError, match="needs complete rows"):
         part.uncertainty(x, method="gibbs")
     likely = fit(rows)
-    for method in ("observed_information", "sandwich"):
+    for method in ("observed_information",):
         first = fit(FAITHFUL).uncertainty(FAITHFUL, method).intervals()["means"].sd
         np.testing.assert_allclose(likely.uncertainty(rows, method).intervals()["means"].sd, first, rtol=1e-5)
 
@@ -294,7 +294,7 @@ def test_bad_input_is_told(make, words):
         make(x)
 
 
-@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+@pytest.mark.parametrize("kind", ["full", pytest.param("diag", marks=pytest.mark.slow), pytest.param("spherical", marks=pytest.mark.slow)])
 def test_frozen_components_stay_and_the_others_are_found(kind):
     free = fit(FAITHFUL, kind)
     known = (free.means_[1:], free.covariances_[1:])

@@ -23,6 +23,11 @@ from bayesgmm.inference.loop import run
 
 pytestmark = pytest.mark.usefixtures("x64")
 each_word = pytest.mark.parametrize("word", SHARINGS)
+some_words = pytest.mark.parametrize(
+    "word", [pytest.param(word, marks=() if word in ("VEI", "VVE", "VEV") else pytest.mark.slow) for word in SHARINGS]
+)
+    "word", [pytest.param(w, marks=() if w in ("VEI", "VVE", "VEV") else pytest.mark.slow) for w in SHARINGS]
+)
 SPHERE = np.array([[1.3, 0.4], [0.4, 0.8]])
 """Not round: orientations are measured in other units than those of the rows."""
 
@@ -99,7 +104,7 @@ def test_less_sharing_is_more_likely(smaller, larger):
     assert deviance(dense[0], dense[2], rows) > deviance(dense[1], dense[2], rows) + 1e-6
 
 
-@each_word
+@some_words
 def test_empty_components_have_no_say(word):
     structure, sharing = COVARIANCE_TYPES[word][0], SHARINGS[word]
     own, rows = free_moments(structure, 3)
@@ -109,7 +114,7 @@ def test_empty_components_have_no_say(word):
     assert np.isfinite(found).all() and (structure.smallest(found) > 0).all()
 
 
-@each_word
+@some_words
 def test_order_of_components_does_not_matter(word):
     structure, sharing = COVARIANCE_TYPES[word][0], SHARINGS[word]
     own, rows = free_moments(structure, 3)
@@ -117,7 +122,7 @@ def test_order_of_components_does_not_matter(word):
     np.testing.assert_allclose(turned[::-1], shared(structure, sharing, own, rows), rtol=1e-7, atol=1e-9)
 
 
-@each_word
+@some_words
 def test_one_component_is_free(word):
     """And in one column a common volume is all there is to share."""
     structure, sharing = COVARIANCE_TYPES[word][0], SHARINGS[word]
@@ -169,7 +174,7 @@ def test_a_search_for_axes_goes_on_from_the_last(word):
         assert (np.diff(path) >= -1e-10 * (1 + np.abs(path[1:]))).all()
 
 
-@each_word
+@some_words
 def test_whole_weights_are_repeated_rows(word):
     prior, x, resp = equal_weighted(word, "ml"), blobs(), responsibilities()
     weight = np.arange(N) % 3 + 1
@@ -191,7 +196,7 @@ def test_many_at_once_are_as_one_by_one(word):
         np.testing.assert_allclose(found, one, rtol=1e-8, atol=1e-10)
 
 
-@each_word
+@some_words
 def test_a_prior_moves_the_mode_within_the_family(word):
     """The update of maximum a posteriori has the highest log posterior density of nearby members of the family."""
     prior, x, resp = equal_weighted(word, "map", None), blobs(), responsibilities()

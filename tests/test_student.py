@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from registry import Case, cases, path_of, responsibilities, start
+from registry import Case, cases, few, path_of, responsibilities, start
 from scipy.integrate import quad
 from scipy.special import digamma, gammaln, logsumexp
 from scipy.stats import multivariate_t
@@ -42,7 +42,7 @@ def each(values):
     return pytest.mark.parametrize("case", marked)
 
 
-some = each(cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma")) + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)))
+some = few(cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma")) + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)))
 
 
 def heavy(case: Case, dof: float = 5.0, learn: bool = True, shared: bool = False, n_components: int = K):
@@ -82,7 +82,7 @@ def test_the_bound_never_falls_and_belongs_to_the_posterior(case):
     assert -1e-9 < float(again.lower_bound) - float(result.lower_bound) < 1e-2
 
 
-@each(cases(("ml",)))
+@few(cases(("ml",)))
 def test_a_pass_is_that_of_the_text_book(case):
     """Peel & McLachlan (2000), secs. 3-4: weights of rows, means, matrices of scale, and the equation for degrees of freedom."""
     x, weight = rows(seed=1), np.random.default_rng(0).uniform(0.5, 2, N)
@@ -196,7 +196,7 @@ def test_the_bound_is_below_the_evidence():
     assert exact - 4 < float(result.lower_bound) < exact + 0.01
 
 
-@each(cases(("vb",), ("conjugate",), ("dirichlet",)) + cases(("ml",)))
+@few(cases(("vb",), ("conjugate",), ("dirichlet",)) + cases(("ml",)))
 def test_weights_are_repeated_rows_and_chunks_and_units_do_not_matter(case):
     x, times = rows(seed=6), np.random.default_rng(0).integers(1, 4, N)
     prior = heavy(case)
