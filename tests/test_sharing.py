@@ -26,8 +26,6 @@ each_word = pytest.mark.parametrize("word", SHARINGS)
 some_words = pytest.mark.parametrize(
     "word", [pytest.param(word, marks=() if word in ("VEI", "VVE", "VEV") else pytest.mark.slow) for word in SHARINGS]
 )
-    "word", [pytest.param(w, marks=() if w in ("VEI", "VVE", "VEV") else pytest.mark.slow) for w in SHARINGS]
-)
 SPHERE = np.array([[1.3, 0.4], [0.4, 0.8]])
 """Not round: orientations are measured in other units than those of the rows."""
 
