@@ -270,7 +270,7 @@ def test_a_saved_model_still_knows(tmp_path):
         (lambda x: fit(np.column_stack([x, x[:, 0] * np.nan]), missing="at_random"), "no number at all in column 2"),
         (lambda x: bg.Observations(x, labels=[0] * 3), "labels must have shape"),
         (lambda x: bg.Observations(x, labels=[None] * len(x)), "labels says nothing"),
-        (lambda x: bg.Observations(x, labels=[0.5] * len(x)), "whole numbers or words"),
+        (lambda x: bg.Observations(x, labels=[0.5] * len(x)), "whole numbers up to"),
         (lambda x: bg.Observations(x, allowed=np.zeros((len(x), 2))), "no component for row 0"),
         (lambda x: bg.Observations(x, allowed=np.ones(len(x))), "allowed must be True or False"),
         (lambda x: bg.Observations(x, labels=[0, 1] * (len(x) // 2), groups=[7, 7] + [-1] * (len(x) - 2)), "Rows 0, 1 .* are one group"),
