@@ -17,6 +17,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
 from bayesgmm.estimators.covariance_types import sharing_of
 from bayesgmm.estimators.evidence import MOST_DRAWS
+from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_bayes import check_complete, published
@@ -40,6 +41,7 @@ MOST = 1500
 def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: int, random_state: Any, verbose: bool | None) -> Uncertainty:
     """See `GaussianMixture.uncertainty`."""
     model._check_fitted()
+    check_gaussian(model, "uncertainty")
     check_option("method", method, METHODS)
     check_number("n_draws", n_draws, 2, high=MOST_DRAWS, integer=True)
     n, seed = int(n_draws), check_seed(random_state)
