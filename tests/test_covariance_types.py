@@ -63,7 +63,7 @@ def test_orientations_are_those_of_the_units_given(word):
     assert abs(there.log_likelihood_ - here.log_likelihood_) > 1e-3  # the units have determinant 1
 
 
-@pytest.mark.parametrize("word", ["VEI", "VVE", "VEV"])
+@pytest.mark.parametrize("word", ["VVE", *(pytest.param(word, marks=pytest.mark.slow) for word in ("VEI", "VEV"))])
 def test_a_fitted_model_answers_as_all_do(word, tmp_path):
     model = fitted(word)
     shape = (3, 3) if word == "VEI" else (3, 3, 3)

@@ -59,6 +59,7 @@ def test_mclusts_gaussians_of_thyroid():
     assert_mclusts(model, x, y, MCLUST["thyroid_EDDA"], 1e-7, 3)
 
 
+@pytest.mark.slow
 def test_mclusts_gaussians_of_iris():
     """VEV, which mclust chooses among all fourteen."""
     model = bg.DiscriminantAnalysis("gaussians", covariance_type=("VEV", "full", "tied")).fit(X, SPECIES)

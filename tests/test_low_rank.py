@@ -54,6 +54,7 @@ def test_groups_in_more_columns_than_rows_of_a_group():
     assert bg.adjusted_rand_index(fit(x, 2, 2, n_init=3, missing="at_random").labels_, labels) > 0.7
 
 
+@pytest.mark.slow
 def test_the_number_of_factors_is_chosen_and_the_model_saved(tmp_path):
     found = bg.select(IRIS, 3, covariance_type=("rank1", "rank2", "full"), criterion="bic")
     assert found.table["covariance_type"].tolist() == ["rank1", "rank2", "full"]

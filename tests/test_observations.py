@@ -178,6 +178,7 @@ def test_known_labels_name_the_components(model):
     assert total is None or total == pytest.approx(fitted.log_likelihood_)
 
 
+@pytest.mark.slow
 def test_uncertainty_and_evidence_take_such_rows():
     rows, x = bg.Observations(FAITHFUL), holes(FAITHFUL, 0.3, 0)
     bayes, part = fit(rows, model=bg.BayesianGaussianMixture), fit(x, model=bg.BayesianGaussianMixture, missing="at_random")

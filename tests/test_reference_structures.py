@@ -14,13 +14,13 @@ from bayesgmm.estimators.covariance_types import SHARINGS, count_parameters
 
 MCLUST = json.loads((Path(__file__).parent / "reference" / "mclust_structures.json").read_text())["sets"]
 CASES = [(name, word, k) for name, words in MCLUST.items() for word in words for k in (1, 2, 3, 4, 5)]
-KEPT = [("faithful", word, 3) for word in SHARINGS] + [
+KEPT = [("faithful", word, 3) for word in list(SHARINGS)[::2]] + [
     ("iris", "VEV", 2),
     ("faithful", "EEE", 3),
     ("acidity", "E", 2),
     ("galaxies", "V", 3),
 ]
-"""By default the structures that only mclust's words name, and its best models."""
+"""By default half of the structures that only mclust's words name, and its best models."""
 
 REACHED = 1e-4
 """Relative shortfall that still counts as the same optimum: mclust stops early."""

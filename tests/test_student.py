@@ -230,7 +230,7 @@ def test_densities_and_draws_are_student_t():
     np.testing.assert_allclose(law.predictive_log_prob(jnp.asarray(x))[:, 0], multivariate_t(mean[0], scale[0], 3.0).logpdf(x), rtol=1e-11)
 
 
-@pytest.mark.parametrize("case", [ML, BAYES._replace(tied=True)], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [ML, pytest.param(BAYES._replace(tied=True), marks=pytest.mark.slow)], ids=lambda case: case.name)
 def test_missing_numbers_are_integrated_out(case):
     """Scores are those of the marginal Student t, statistics what is expected of whole rows; the bound never falls."""
     x, prior = rows(seed=8), heavy(case)
