@@ -101,6 +101,7 @@ def test_a_pass_is_that_of_the_text_book(case):
     np.testing.assert_allclose(new.components.covariance, expected, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_bound_is_below_the_evidence_by_enumeration():
     """Of five rows: a sum over all labels, noise among them."""
     x, prior = rows(5, seed=3), noisy(BAYES, 2)
@@ -116,6 +117,7 @@ def test_the_bound_is_below_the_evidence_by_enumeration():
     assert exact - 4 < float(result.lower_bound) < exact
 
 
+@pytest.mark.slow
 @some
 def test_noise_over_an_endless_volume_is_no_noise(case):
     """But for what a uniform share pays a priori where no row is noise: log (N + 1)."""
@@ -157,6 +159,7 @@ def _differences(f, share, mean, h=1e-5):
     return float((f(share + h, mean) - f(share - h, mean)) / (2 * h)), by_mean
 
 
+@pytest.mark.slow
 @few(cases(("vb",), ("conjugate",), ("dirichlet",)) + cases(("ml",)))
 def test_weights_are_repeated_rows_and_chunks_and_units_do_not_matter(case):
     x, times = rows(seed=2), np.random.default_rng(0).integers(1, 4, N)

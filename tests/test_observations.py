@@ -146,6 +146,7 @@ def test_what_is_expected_of_a_missing_number_is_the_conditional_mean():
     np.testing.assert_array_equal(filled[2], x[2])
 
 
+@pytest.mark.slow
 def test_errors_of_measurement_are_taken_out_of_the_spread():
     """Noisy rows of two groups: the spread found is that of the true values; without errors nothing changes."""
     rng = np.random.default_rng(0)

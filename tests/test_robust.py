@@ -71,6 +71,7 @@ def test_bic_is_at_least_mclusts(kind, n_components):
         assert found < expected + 0.1
 
 
+@pytest.mark.slow
 def test_the_number_of_groups_is_found_where_gaussians_count_one_more():
     assert bayesian().n_components_ == 4
     model = bayesian(noise="box")
@@ -80,6 +81,7 @@ def test_the_number_of_groups_is_found_where_gaussians_count_one_more():
     assert model.noise_weight_ + model.weights_.sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_heavy_tails_are_no_components():
     x = heavy()
     options = {"n_components": 6, "n_init": 2, "random_state": 0}

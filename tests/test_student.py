@@ -133,6 +133,7 @@ def test_the_score_is_an_integral_over_the_weight_of_the_row():
         assert found[n, k] == pytest.approx(np.log(quad(density, 0, np.inf, epsabs=0)[0]), abs=1e-7)
 
 
+@pytest.mark.slow
 @some
 def test_endless_degrees_of_freedom_are_gaussians(case):
     x, plain, prior = rows(seed=3, dof=50), case.prior(K, D), heavy(case, dof=1e9, learn=False)
@@ -174,6 +175,7 @@ def test_the_likelihood_is_flat_at_the_optimum(shared):
             assert abs(float(moved[0] - moved[1])) / 2e-5 < 5e-3
 
 
+@pytest.mark.slow
 def test_the_bound_is_below_the_evidence():
     """Of three rows: a sum over labels, and an integral over the weights of rows by draws from their prior."""
     x, prior = rows(3, seed=5), heavy(BAYES, dof=4.0, learn=False)
@@ -196,6 +198,7 @@ def test_the_bound_is_below_the_evidence():
     assert exact - 4 < float(result.lower_bound) < exact + 0.01
 
 
+@pytest.mark.slow
 @few(cases(("vb",), ("conjugate",), ("dirichlet",)) + cases(("ml",)))
 def test_weights_are_repeated_rows_and_chunks_and_units_do_not_matter(case):
     x, times = rows(seed=6), np.random.default_rng(0).integers(1, 4, N)
@@ -213,6 +216,7 @@ def test_weights_are_repeated_rows_and_chunks_and_units_do_not_matter(case):
     np.testing.assert_allclose(inner.tails, stats.tails, rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [ML, BAYES], ids=lambda case: case.name)
 def test_tails_and_noise_together(case):
     x = rows(seed=7)
