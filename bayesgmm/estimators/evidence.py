@@ -17,9 +17,9 @@ from bayesgmm.analysis.rows import law_inward, rows_inward
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64
 from bayesgmm.estimators.robust import check_gaussian
-from bayesgmm.estimators.training import read_known, read_rows
+from bayesgmm.estimators.training import read_given
 from bayesgmm.inference.arrange import Known, arrange, for_passes
-from bayesgmm.validation import brief, check_number, check_seed, check_weights
+from bayesgmm.validation import brief, check_number, check_seed
 
 SAME = 1e-6
 """Relative difference of bounds up to which rows count as those of the fit, and of numbers up to which priors are one."""
@@ -55,8 +55,7 @@ def rows_of_fit(model, X: Any, sample_weight: Any, part: bool = False) -> tuple[
     With ``part`` also rows that are known in part, which then are `Arranged`.
     """
     check_gaussian(model, "This")
-    values, weight = read_known(model, X, sample_weight) if part else (read_rows(model, X), None)
-    weight = check_weights(sample_weight, len(values)) if weight is None else weight
+    values, weight = read_given(model, X, sample_weight, part)
     prior, posterior = (law_inward(model._coordinates, law) for law in (model.prior_, model.posterior_))
     known = isinstance(values, Known)
     y = arrange(values, model._coordinates) if known else rows_inward(model._coordinates, values)

@@ -275,8 +275,8 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
     best = found.estimator(key, random_state)
     best.restart_agreement_ = found.sweep.agreement(key)
     values, weight = found.training.used()
-    known = found.training.known
-    rows = values if known is None else as_fitted(best, known.take(found.training.weight > 0))
+    known = found.training.used_known
+    rows = values if known is None else as_fitted(best, known)
     resp = row_facts.responsibilities(best.posterior_, best._coordinates, rows)
     shape = shape_of(best, rows.exact if isinstance(rows, Known) else values, weight, resp)
     return Selection(best, table, criterion, row, best.restart_agreement_, notes, shape)

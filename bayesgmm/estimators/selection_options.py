@@ -26,9 +26,8 @@ from bayesgmm.estimators.covariance_types import (
     volumes_shared,
 )
 from bayesgmm.estimators.gaussian import GaussianMixture
-from bayesgmm.estimators.training import Training
+from bayesgmm.estimators.training import Training, prepared
 from bayesgmm.inference.cells import Frame
-from bayesgmm.inference.incomplete import prepare_known
 from bayesgmm.inference.priors import flat_components
 from bayesgmm.inference.problem import Problem, prepare
 from bayesgmm.validation import brief, check_number, check_option, check_spread
@@ -145,10 +144,7 @@ def _brief_options(options: Mapping[str, Any]) -> str:
 
 def known_problems(names: list[str], training: Training) -> dict[Structure, Problem]:
     """The rows that count in the coordinates of every structure."""
-    if training.known is None:
-        return make_problems(names, *training.used())
-    known = training.known.take(training.weight > 0)
-    return {s: prepare_known(known, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
+    return {s: prepared(training, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
 
 
 def make_problems(names: list[str], values: np.ndarray, weight: np.ndarray) -> dict[Structure, Problem]:

@@ -13,6 +13,7 @@ import numpy as np
 from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.noise import gaussians, without_noise
+from bayesgmm.core.structures import Structure
 from bayesgmm.core.student import Student
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
@@ -75,6 +76,11 @@ class Training(NamedTuple):
     names: tuple[str, ...] | None
     weight: np.ndarray
     known: Known | None = None
+
+    @property
+    def used_known(self) -> Known | None:
+        """What is known of the rows that count, where that is not just all their numbers."""
+        return None if self.known is None else self.known.take(self.weight > 0)
 
     @property
     def rows(self) -> Any:
@@ -155,14 +161,14 @@ def check_distinct(values: np.ndarray, weight: np.ndarray, n_components: int, wh
 
 def read_rows(estimator, X: Any) -> np.ndarray:
     """Check complete rows given to a fitted estimator."""
-    missing = getattr(estimator, "missing", "error")
-    if isinstance(X, Observations) or missing != "error":
-        if isinstance(X, Observations) or _checked(estimator, X, missing)[1] is not None:
-            raise ValueError(
-                "This needs complete rows of which nothing else is known: missing numbers and Observations are for fit, predict, "
-                "densities, criteria, impute, log_evidence and uncertainty."
-            )
-    return _checked(estimator, X, "never")[0]
+    gaps = isinstance(X, Observations) or getattr(estimator, "missing", "error") != "error"
+    values, known = _checked(estimator, X, "at_random" if gaps else "never")
+    if known is not None:
+        raise ValueError(
+            "This needs complete rows of which nothing else is known: missing numbers and Observations are for fit, predict, "
+            "densities, criteria, impute, log_evidence and uncertainty."
+        )
+    return values
 
 
 def read_known(estimator, X: Any, sample_weight: Any = None) -> tuple[Any, np.ndarray]:
@@ -174,6 +180,14 @@ def read_known(estimator, X: Any, sample_weight: Any = None) -> tuple[Any, np.nd
         return values, weight
     weight = without_empty(values, weight)
     return known._replace(weight=weight), weight
+
+
+def read_given(estimator, X: Any, sample_weight: Any, part: bool) -> tuple[Any, np.ndarray]:
+    """`read_known`, or without ``part`` complete rows only, and weights (N,)."""
+    if part:
+        return read_known(estimator, X, sample_weight)
+    values = read_rows(estimator, X)
+    return values, check_weights(sample_weight, len(values))
 
 
 def known_rows(estimator, X: Any, missing: str = "at_random") -> tuple[np.ndarray, Known | None]:
@@ -197,8 +211,7 @@ def read_rows_of_fit(estimator, X: Any, sample_weight: Any, part: bool = False) 
     With ``part`` also what is known of rows that are known in part.
     """
     check_gaussian(estimator, "This")
-    values, weight = read_known(estimator, X, sample_weight) if part else (read_rows(estimator, X), None)
-    weight = check_weights(sample_weight, len(values)) if weight is None else weight
+    values, weight = read_given(estimator, X, sample_weight, part)
     found = float(weight @ estimator._plug_in_log_density(values))
     if abs(found - estimator.log_likelihood_) > SAME * (1 + abs(found)):
         raise ValueError(
@@ -236,11 +249,13 @@ def make_problem(estimator, training: Training) -> Problem:
     """The data in inner coordinates for the estimator's structure."""
     make_room()
     structure, _ = COVARIANCE_TYPES[estimator.covariance_type]
-    if training.known is not None:
-        problem = prepare_known(training.known.take(training.weight > 0), structure, estimator.dtype)
-    else:
-        problem = prepare(*training.used(), structure, estimator.dtype)
-    return dataclasses.replace(problem, n_fixed=n_frozen(estimator))
+    return dataclasses.replace(prepared(training, structure, estimator.dtype), n_fixed=n_frozen(estimator))
+
+
+def prepared(training: Training, structure: Structure, dtype: str = "float64") -> Problem:
+    """The rows that count in the coordinates of a structure."""
+    known = training.used_known
+    return prepare(*training.used(), structure, dtype) if known is None else prepare_known(known, structure, dtype)
 
 
 def n_frozen(estimator) -> int:
@@ -273,8 +288,8 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
         return [lambda: posterior(problem, given, None if told else sparse_of(problem))]
     methods = MIXED if estimator.init_params == "mixed" else (estimator.init_params,)
     keys = split_keys(check_seed(estimator.random_state), estimator.n_init)
-    known = None if training.known is None else training.known.take(training.weight > 0)
-    limits = known if known is not None and (known.allowed is not None or known.group is not None) else None
+    known = training.used_known
+    limits = known if known is not None and known.limits else None
     few = limits is not None or len(problem.x) <= SAMPLE
     fixed = prior.known if isinstance(prior, Frozen) else None
     spaces = _spaces(problem) if few else ()

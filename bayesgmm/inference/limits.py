@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesgmm.inference.arrange import Known
+from bayesgmm.inference.proposals import shares
 
 
 def within(known: Known, assigned: np.ndarray, weight: np.ndarray, n_components: int) -> np.ndarray:
@@ -13,7 +14,7 @@ def within(known: Known, assigned: np.ndarray, weight: np.ndarray, n_components:
     Rows that may not belong to their cluster are divided among the components that they may belong to. Rows beyond those ``known`` are
     padding.
     """
-    resp = np.eye(n_components)[assigned] if assigned.ndim == 1 else np.array(assigned, float)
+    resp = shares(assigned, n_components).copy()
     n = len(known.values)
     if known.group is not None:
         resp[:n] = _together(resp[:n], known.group, weight[:n])
@@ -34,7 +35,7 @@ def known_first(known: np.ndarray, assigned: np.ndarray, weight: np.ndarray, n_c
     """
     from scipy.optimize import linear_sum_assignment
 
-    resp = np.eye(n_components)[assigned] if assigned.ndim == 1 else np.asarray(assigned, float)
+    resp = shares(assigned, n_components)
     share = resp * weight[:, None]
     first = linear_sum_assignment(known.T @ share / np.maximum(share.sum(0), 1e-300), maximize=True)[1]
     return resp[:, np.append(first, np.setdiff1d(np.arange(n_components), first))]

@@ -39,6 +39,11 @@ def one_hot(labels: np.ndarray, width: int) -> np.ndarray:
     return np.eye(width)[labels]
 
 
+def shares(assigned: np.ndarray, width: int) -> np.ndarray:
+    """Responsibilities (N, width) of labels (N,), or as they are."""
+    return one_hot(assigned, width) if assigned.ndim == 1 else np.asarray(assigned, float)
+
+
 class Clusterings:
     """k-means and Ward labels of the same rows for any number of clusters, computed when asked for.
 

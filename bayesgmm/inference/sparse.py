@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.inference.proposals import shares
+
 NEIGHBOURS = 12
 """The k above, as Byers & Raftery have it."""
 
@@ -60,5 +62,5 @@ def dense_weight(sparse: np.ndarray, weight, n_components: int) -> np.ndarray:
 
 def beside(assigned: np.ndarray, sparse: np.ndarray, n_components: int) -> np.ndarray:
     """Responsibilities (N, K + 1) from labels (N,) or responsibilities (N, K), and the probability (N,) of noise, which comes last."""
-    resp = np.eye(n_components)[assigned] if assigned.ndim == 1 else assigned
+    resp = shares(assigned, n_components)
     return np.concatenate([resp * (1 - sparse)[:, None], sparse[:, None]], 1)
