@@ -59,7 +59,7 @@ def uncertainty(
     else:
         with Progress(verbose) as told:
             found = _gibbs(prior, posterior, y, weight, n, seed, chains, told)
-    return published(model, found, X, y, method, seed, weight)
+    return published(model, found, read_known(model, X)[0], y, method, seed, weight)
 
 
 def check_complete(y: Any, method: str, others: tuple[str, ...]) -> None:
@@ -106,8 +106,8 @@ def _outward(coordinates: Coordinates, points: Mixture) -> Mixture:
     return jax.vmap(coordinates.mixture_outward)(points)
 
 
-def published(model: Any, found: Draws, X: Any, y: Any, method: str, seed: int, weight: np.ndarray) -> Uncertainty:
-    """Draws in the user's units, and the rest that an answer holds; ``y`` are the rows in inner coordinates, or `Arranged`."""
+def published(model: Any, found: Draws, values: Any, y: Any, method: str, seed: int, weight: np.ndarray) -> Uncertainty:
+    """Draws in the user's units, and the rest that an answer holds; ``y`` are the rows, or what is known of them, in inner coordinates."""
     facts = {"k_hat": np.nan, "ess": len(found.points.weights.weights), "r_hat": np.nan, "contraction": np.nan, "n_chains": 1} | found.facts
     if facts["k_hat"] > TRUSTED:
         _warn(
@@ -121,7 +121,6 @@ def published(model: Any, found: Draws, X: Any, y: Any, method: str, seed: int, 
     covariances = outer.components.covariance
     part = isinstance(y, Arranged)
     log_det = 0.0 if part else float(model._coordinates.log_det)
-    values = read_known(model, X)[0]
     return Uncertainty(
         method=method,
         draws={

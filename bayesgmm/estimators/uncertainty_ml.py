@@ -66,7 +66,7 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
     else:
         with Progress(verbose) as told:
             found = _refitted(model, point, y, weight, method, n, seed, told)
-    return published(model, found, X, y, method, seed, weight)
+    return published(model, found, values, y, method, seed, weight)
 
 
 def _curved(point: Mixture, y, weight, counts: np.ndarray, robust: bool, n: int, seed: int) -> Draws:
