@@ -46,7 +46,7 @@ def batch():
     """A frame, its common arguments, and twelve short runs."""
     with jax.enable_x64(True):
         one = frame()
-        return one, short_runs(*one.common, jnp.asarray(starts(12)), one.alive(3, WIDTH), knobs(), 7)
+        return one, short_runs(*one.common, one.plain, jnp.asarray(starts(12)), one.alive(3, WIDTH), knobs(), 7)
 
 
 def test_a_batch_is_a_loop(batch):
@@ -63,7 +63,7 @@ def test_a_batch_is_a_loop(batch):
 def test_padding_holds_nothing(batch):
     one, runs = batch
     assert (np.asarray(runs.stats.counts)[:, 3] == 0).all()
-    wide = short_runs(*one.common, jnp.asarray(starts(12, 8)), one.alive(3, 8), knobs(), 7)
+    wide = short_runs(*one.common, one.plain, jnp.asarray(starts(12, 8)), one.alive(3, 8), knobs(), 7)
     np.testing.assert_allclose(wide.bound, runs.bound, rtol=1e-12)
 
 
