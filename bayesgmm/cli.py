@@ -63,9 +63,27 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     parser.add_argument("--sample", type=int, help="with --stream: rows that starts, pruning and comparisons look at (default: 65536)")
     parser.add_argument("--missing", choices=("error", "at_random"), default="error", help="what empty cells mean (default: a mistake)")
+    parser.add_argument(
+        "--noise", type=_word_or_number, help="rows of no component: box or hull around the rows, or a volume (default: none)"
+    )
+    tails = "heavy tails: learn or shared degrees of freedom, or their number (default: Gaussian components)"
+    parser.add_argument("--student-t", type=_word_or_number, help=tails)
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--no-cache", action="store_true", help="do not keep compiled programs in the user's cache folder")
+
+
+def _word_or_number(text: str) -> str | float:
+    """A number where the text is one."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _options(args: argparse.Namespace) -> dict:
+    """What all fits of a command share."""
+    return {"random_state": args.seed, "missing": args.missing, "noise": args.noise, "student_t": args.student_t}
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
@@ -142,8 +160,7 @@ def run_select(args: argparse.Namespace) -> int:
     from bayesgmm.estimators import select
 
     names = tuple(name.strip() for name in args.covariance.split(","))
-    options = {"random_state": args.seed, "missing": args.missing}
-    selection = select(given.x, range(1, args.max_components + 1), names, args.criterion, args.prior, **options)
+    selection = select(given.x, range(1, args.max_components + 1), names, args.criterion, args.prior, **_options(args))
     seconds = time.perf_counter() - began
     from bayesgmm.report import files
 
@@ -221,8 +238,7 @@ def _fit_one(given, args):
         n_components=args.max_components or given.most(MOST),
         covariance_type=args.covariance,
         n_init=args.restarts,
-        random_state=args.seed,
-        missing=args.missing,
+        **_options(args),
     )
     with Progress() as tell, warnings.catch_warnings(record=True) as said:
         tell(f"fitting {args.covariance} covariances ...")
@@ -238,7 +254,7 @@ def _best_of_all(given, args):
     from bayesgmm.estimators import select
 
     most = args.max_components or given.most(MOST)
-    selection = select(given.x, range(1, most + 1), STRUCTURES, random_state=args.seed, missing=args.missing)
+    selection = select(given.x, range(1, most + 1), STRUCTURES, **_options(args))
     return selection.best, selection
 
 

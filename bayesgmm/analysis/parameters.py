@@ -75,7 +75,7 @@ def precision_factors(components: Gaussian):
 def dense_covariances(posterior: Mixture) -> np.ndarray:
     """Covariance matrices (K, D, D) of the point estimates."""
     components, d = posterior.components, posterior.components.n_features
-    return np.broadcast_to(components.structure.to_dense(jnp.asarray(components.covariance), d), (posterior.n_components, d, d))
+    return np.broadcast_to(components.structure.to_dense(jnp.asarray(components.covariance), d), (len(components.mean), d, d))
 
 
 def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator, box: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,10 @@ from bayesgmm.analysis import criteria
 from bayesgmm.analysis.completed import exact_icl
 from bayesgmm.analysis.evidence import OCCUPIED, multiplicity, response
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import among, first
+from bayesgmm.core.pytree import replace
 from bayesgmm.core.weights import Dirichlet
-from bayesgmm.inference.cells import Frame, Runs, long_runs, responsibilities_of
+from bayesgmm.inference.cells import Frame, Runs, fitted, long_runs, responsibilities_of
 from bayesgmm.inference.sweep import RELEVANT, Key, Sweep
 
 BATCH = 4
@@ -124,7 +126,8 @@ def _em(starts: dict[Key, Runs], frames: dict[str, Frame]) -> dict[Key, Runs]:
         for i in range(0, len(keys), BATCH):
             some = keys[i : i + BATCH]
             batch = jax.tree.map(lambda *a: np.stack(a), *(starts[key] for key in [*some, *some[:1] * (BATCH - len(some))]))
-            ended = long_runs(*frames[name].common, batch, np.ones((BATCH, width)), 0.0, PASSES)
+            alive = np.ones((BATCH, width - frames[name].n_noise))
+            ended = long_runs(*frames[name].common, batch, alive, 0.0, PASSES)
             found.update({key: ended.take(j) for j, key in enumerate(some)})
     return found
 
@@ -136,7 +139,7 @@ def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dic
         return dict.fromkeys(names, np.nan)
     problem, n = frame.problem, frame.problem.n_rows
     value = float(runs.bound) - frame.log_jacobian
-    resp = responsibilities_of(runs.posterior, problem)[:, : key[1]]
+    resp = fitted(responsibilities_of(runs.posterior, problem), key[1], frame.n_noise)
     weight = np.asarray(problem.weight)
     bic, spread = criteria.bic(value, n_params, n), criteria.entropy(resp, weight)
     certainty = float(weight @ np.log(np.maximum(resp.max(1), 1e-300)))
@@ -152,7 +155,7 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
         cell, frame = sweep.cells[key], sweep.frames[key[0]]
         problem = frame.problem
         counts = np.asarray(cell.run.stats.counts)[: key[1]]
-        copies = multiplicity(Dirichlet(cell.run.prior.weights.concentration[: key[1]]), counts, problem.n_named)
+        copies = multiplicity(Dirichlet(among(cell.run.prior).concentration[: key[1]]), counts, problem.n_named)
         matters = sweep.score(key) > limit
         labelled = _exact_icl(cell.run, frame)
         even = key[1] + key[1] % 2 if len(sweep.widths) > 1 else sweep.width(key[1])
@@ -173,16 +176,18 @@ def bayesian_columns(sweep: Sweep) -> dict[Key, dict[str, float]]:
 def _exact_icl(run: Runs, frame: Frame) -> float:
     """Of complete rows; for others there is no closed form."""
     problem = frame.problem
-    if problem.known is not None:
+    if problem.known is not None or frame.robust:
         return np.nan
     return float(exact_icl(run.prior, run.posterior, problem.x, problem.weight)) - frame.log_jacobian
 
 
 def _occupied(run: Runs, width: int) -> Mixture:
     """The first components of the posterior, so many that they are all there, the empty ones switched off."""
-    first = np.arange(min(width, len(run.stats.counts)))
-    fewer = run.posterior.take(first)
-    return Mixture(Dirichlet(jnp.where(run.stats.counts[first] > OCCUPIED, fewer.weights.concentration, 0)), fewer.components)
+    n_noise = run.posterior.n_noise
+    n = min(width, len(run.stats.counts) - n_noise)
+    fewer = first(run.posterior, n + n_noise)
+    law = Dirichlet(jnp.where(run.stats.counts[:n] > OCCUPIED, among(fewer).concentration, 0))
+    return replace(fewer, weights=replace(fewer.weights, weights=law) if n_noise else law)
 
 
 def make_table(sweep: Sweep, prior: str, parameters: dict[Key, int], bayesian: dict, likelihood: dict) -> Table:

@@ -18,7 +18,12 @@ from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.points import is_flat
 from bayesgmm.core.pytree import pytree, replace
 from bayesgmm.core.statistics import Natural, Region, Stats, Tails
-from bayesgmm.core.student import Student
+from bayesgmm.core.student import Student, by_weight
+
+
+def but_noise(stats: Stats) -> Stats:
+    """Statistics without those of the last component."""
+    return jax.tree.map(lambda a: a[:-1], stats._replace(log_norm=None))
 
 
 @pytree
@@ -69,7 +74,7 @@ class WithNoise:
 
     def _others(self, stats: Stats) -> Stats:
         """Statistics without those of noise."""
-        proper = jax.tree.map(lambda a: a[:-1], stats._replace(log_norm=None))
+        proper = but_noise(stats)
         return proper._replace(scatter=proper.scatter.sum(0, keepdims=True)) if self.law.tied else proper
 
     def posterior(self, stats: Stats, last: WithNoise | None = None) -> WithNoise:
@@ -197,12 +202,24 @@ def with_noise(prior: Any, region: Region, share: Any) -> Any:
 
 def without_noise(mixture: Mixture) -> Mixture:
     """Components alone, their weights as shares of what is not noise; a mixture without noise as it is."""
-    return Mixture(mixture.weights.weights, mixture.components.law) if mixture.n_noise else mixture
+    return Mixture(among(mixture), mixture.components.law) if mixture.n_noise else mixture
+
+
+def among(mixture: Mixture) -> Any:
+    """Law of how components divide what is not noise."""
+    return mixture.weights.weights if mixture.n_noise else mixture.weights
 
 
 def gaussians(components: Any) -> Any:
     """The law of Gaussians that noise or tails were added to."""
     return gaussians(components.law) if isinstance(components, (WithNoise, Student)) else components
+
+
+def beneath(components: Any, stats: Stats) -> tuple[Stats, Any]:
+    """Statistics for the law of Gaussians that noise or tails were added to, with a scatter each, and the rows (K,) behind them."""
+    if isinstance(components, WithNoise):
+        return beneath(components.law, but_noise(stats))
+    return (by_weight(stats) if isinstance(components, Student) else stats), stats.counts
 
 
 def around(components: Any, law: Any) -> Any:

@@ -35,6 +35,11 @@ HALVINGS = 50
 """Steps of the bisection for degrees of freedom: more than the range has digits."""
 
 
+def by_weight(stats: Stats) -> Stats:
+    """Statistics in which rows count as often as their weights u say, as they do in sums and scatter."""
+    return stats._replace(counts=stats.counts if stats.tails is None else stats.tails[:, 0], tails=None)
+
+
 @pytree
 class Student:
     """A law of Gaussian components, and the degrees of freedom of their tails: Student t with matrices of scale in place of covariances.
@@ -87,8 +92,8 @@ class Student:
 
     def _weighted(self, stats: Stats) -> Stats:
         """Statistics for the law of Gaussians: rows counted as often as their weights say."""
-        scatter = stats.scatter.sum(0, keepdims=True) if self.law.tied else stats.scatter
-        return Stats(stats.log_norm, stats.counts if stats.tails is None else stats.tails[:, 0], stats.sums, scatter)
+        counted = by_weight(stats)
+        return counted._replace(scatter=counted.scatter.sum(0, keepdims=True)) if self.law.tied else counted
 
     def posterior(self, stats: Stats, last: Student | None = None) -> Student:
         more = () if last is None else (last.law,)

@@ -72,13 +72,11 @@ class InMemory:
 
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """Smallest and largest number (D,) of each column, of rows that count."""
-        values = self.training.used()[0]
-        return np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        return self.training.corners()
 
     def complete_rows(self) -> np.ndarray | None:
         """Rows that count, or None where numbers are missing."""
-        values = self.training.used()[0]
-        return None if np.isnan(values).any() else values
+        return self.training.complete_rows()
 
     @property
     def log_jacobian(self) -> float:

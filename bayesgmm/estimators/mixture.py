@@ -19,7 +19,7 @@ from bayesgmm.estimators.data import as_source, batches_of, followed, further_ro
 from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
 from bayesgmm.estimators.results import store
-from bayesgmm.estimators.robust import check_combined, region, with_noise, with_tails
+from bayesgmm.estimators.robust import Robust, check_combined, region
 from bayesgmm.estimators.training import Training, check_common, read_known
 from bayesgmm.estimators.using import Usable
 from bayesgmm.inference.arrange import Known
@@ -93,11 +93,10 @@ class MixtureEstimator(Usable):
         data = read_data(self, X, sample_weight, checkpoint, passes)
         check_columns_of(self.covariance_type, data.problem.n_features)
         check_combined(self, data)
-        found = region(self.noise, data)
-        prior = with_noise(with_tails(self._prior(data.problem), self.student_t), found, data.problem.coordinates)
+        robust = Robust(self.noise, self.student_t, region(self.noise, data))
+        prior = robust.whole(self._prior(data.problem), data.problem.coordinates)
         fit = data.finished(lambda: self._search(prior, data.problem, data.training))
-        store(self, fit, data)
-        self._noise_box = None if found is None else found.box
+        store(self, fit, data, robust.noise_box)
         self._report_collapse(fit, data.problem)
         return self
 
@@ -151,7 +150,7 @@ class MixtureEstimator(Usable):
     @in_float64
     def _learn(self, X: Any, sample_weight: Any):
         data = further_rows(self, X, sample_weight)
-        store(self, followed(self, self._prior_of_fit(data.problem), data), data)
+        store(self, followed(self, self._prior_of_fit(data.problem), data), data, self._noise_box)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:

@@ -15,7 +15,7 @@ from bayesgmm.core.student import Student
 from bayesgmm.estimators.base import FitError, FitWarning, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory
-from bayesgmm.estimators.robust import n_of_tails
+from bayesgmm.estimators.robust import Robust
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.restarts import Fit
 
@@ -26,8 +26,8 @@ N_DOUBTFUL = 10
 """Rows kept as the least certain ones."""
 
 
-def store(estimator: Any, fit: Fit, data: InMemory | FromSource) -> None:
-    """Write the results of a fit, in the user's units and as numpy arrays, onto the estimator."""
+def store(estimator: Any, fit: Fit, data: InMemory | FromSource, noise_box: np.ndarray | None = None) -> None:
+    """Write the results of a fit, in the user's units and as numpy arrays, onto the estimator; ``noise_box`` (2, D) is where noise is."""
     _judge(estimator, fit)
     coordinates = data.problem.coordinates
     found = to_numpy(published(coordinates, fit.prior, fit.result.posterior))
@@ -36,6 +36,7 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource) -> None:
     estimator._coordinates = to_numpy(coordinates)
     estimator.posterior_, estimator.prior_ = found.posterior, found.prior
     _store_parameters(estimator, found)
+    estimator._noise_box = noise_box
     estimator.lower_bound_ = float(fit.result.stats.log_norm) - data.log_jacobian - float(found.penalty)
     estimator.lower_bounds_ = (fit.history + (estimator.lower_bound_ - fit.bound)).tolist()
     estimator.n_iter_ = fit.n_steps
@@ -82,7 +83,7 @@ def _store_data_facts(estimator, data: InMemory | FromSource, found: rows.Pass) 
     _put(estimator, "_places", data.places)
     _tell_of_left(data)
     k = estimator.n_components_
-    more = 2 * estimator.posterior_.n_noise + n_of_tails(estimator.student_t, k)
+    more = Robust(estimator.noise, estimator.student_t).n_parameters(k)
     estimator.n_parameters_ = count_parameters(estimator.covariance_type, k, d, data.problem.n_fixed) + more
     _put(estimator, "labels_", rows.named(np.concatenate(found.labels), k) if data.keep_labels else None)
     estimator._label_counts, estimator._noise_rows = found.counts[:k], int(found.counts[k:].sum())

@@ -22,6 +22,10 @@ MOST_OF_HULL = 6
 """Columns up to which convex hulls are computed."""
 
 
+OF_NOISE = 2
+"""Parameters of noise, its share and its volume, as mclust counts them."""
+
+
 class Found(NamedTuple):
     """A volume, and what is said to have it where a region is needed: the bounding box of the rows, scaled about its centre.
 
@@ -48,7 +52,7 @@ def check_noise(value: Any) -> None:
 
 
 def region(value: Any, data: Any) -> Found | None:
-    """Where noise is in the rows of a fit, `InMemory` or `FromSource`; None without noise."""
+    """Where noise is in the rows of a fit, `InMemory`, `FromSource` or `Training`; None without noise."""
     if value is None:
         return None
     low, high = data.corners()
@@ -98,9 +102,12 @@ def with_noise(prior: Any, found: Found | None, coordinates: Coordinates) -> Any
         return prior
     weights = (prior.prior if isinstance(prior, MAP) else prior).weights
     points = isinstance(prior, MAP) or isinstance(weights, FlatWeights)
+    return noise.with_noise(prior, _inner(found, coordinates), FlatWeights(2) if points else Dirichlet.symmetric(2))
+
+
+def _inner(found: Found, coordinates: Coordinates) -> Region:
     log_sides = jnp.log(jnp.asarray(found.box[1] - found.box[0]))
-    inner = Region(jnp.asarray(found.log_volume) - coordinates.log_det, log_sides)
-    return noise.with_noise(prior, inner, FlatWeights(2) if points else Dirichlet.symmetric(2))
+    return Region(jnp.asarray(found.log_volume) - coordinates.log_det, log_sides)
 
 
 LEARNT = ("learn", "shared")
@@ -120,24 +127,72 @@ def with_tails(prior: Any, value: Any) -> Any:
         return prior
     if isinstance(prior, MAP):
         return MAP(with_tails(prior.prior, value))
+    return replace(prior, components=_student(prior.components, value))
+
+
+def _student(law: Any, value: Any) -> Student:
     learn = isinstance(value, str)
-    dof = jnp.array([FIRST if learn else float(value)])
-    return replace(prior, components=Student(prior.components, dof, learn, value == "shared"))
+    return Student(law, jnp.array([FIRST if learn else float(value)]), learn, value == "shared")
 
 
-def n_of_tails(value: Any, n_components: int) -> int:
-    """Free parameters of the tails."""
-    return {"learn": n_components, "shared": 1}.get(value, 0) if isinstance(value, str) else 0
+class Robust(NamedTuple):
+    """Noise and tails of all models of a selection.
+
+    Attributes
+    ----------
+    noise, student_t : None, str or float
+        As the estimators' parameters.
+    found : Found or None
+        Where noise is.
+    """
+
+    noise: Any = None
+    student_t: Any = None
+    found: Found | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is any of it."""
+        return self.noise is not None or self.student_t is not None
+
+    @property
+    def noise_box(self) -> np.ndarray | None:
+        """Corners (2, D) of the region that is said to hold noise."""
+        return None if self.found is None else self.found.box
+
+    def whole(self, prior: Any, coordinates: Coordinates) -> Any:
+        """A prior of Gaussians in inner coordinates, with noise and tails."""
+        return with_noise(with_tails(prior, self.student_t), self.found, coordinates)
+
+    def shell(self, coordinates: Coordinates) -> Any:
+        """Noise and tails in inner coordinates, around a law of Gaussians that is not there yet; None without."""
+        law = None if self.student_t is None else _student(None, self.student_t)
+        return law if self.found is None else noise.WithNoise(law, _inner(self.found, coordinates))
+
+    def n_parameters(self, n_components: int) -> int:
+        """Free parameters besides those of Gaussians: noise's share and volume, and degrees of freedom."""
+        tails = {"learn": n_components, "shared": 1}.get(self.student_t, 0) if isinstance(self.student_t, str) else 0
+        return (0 if self.noise is None else OF_NOISE) + tails
+
+
+GAUSSIAN = Robust()
+"""Neither noise nor tails."""
 
 
 def check_combined(estimator: Any, data: Any) -> None:
     """Exact rows in memory where tails are heavy."""
     if estimator.student_t is None:
         return
-    if data.problem.part and data.training.known.error is not None:
-        raise ValueError("student_t needs numbers without errors of measurement; fit with student_t=None.")
+    if data.problem.part:
+        check_exact(data.training.known)
     if not data.keep_labels:
         raise ValueError("student_t needs rows in memory; fit a sample of them, or with student_t=None.")
+
+
+def check_exact(known: Any) -> None:
+    """Numbers without errors of measurement, which Student t components need."""
+    if known is not None and known.error is not None:
+        raise ValueError("student_t needs numbers without errors of measurement; fit with student_t=None.")
 
 
 def check_gaussian(model: Any, what: str) -> None:

@@ -16,6 +16,7 @@ from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.data import as_source, check_unweighted, read_sample
 from bayesgmm.estimators.diagnosis import shape_of
 from bayesgmm.estimators.mixture import MixtureEstimator
+from bayesgmm.estimators.robust import Robust, check_exact, check_noise, check_tails, region
 from bayesgmm.estimators.selection_options import (
     known_problems,
     make_folds,
@@ -29,6 +30,7 @@ from bayesgmm.estimators.selection_search import Search, dependent, given_up, sh
 from bayesgmm.estimators.training import LONGEST, MISSING, Training, as_fitted, read_training
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
+from bayesgmm.inference.sparse import apart
 from bayesgmm.progress import Progress
 from bayesgmm.report import shape as shape_words
 from bayesgmm.report import verdict as words
@@ -139,6 +141,8 @@ def select(
     sample_weight: Any = None,
     random_state: Any = 0,
     missing: str = "error",
+    noise: str | float | None = None,
+    student_t: str | float | None = None,
     verbose: bool | None = None,
 ) -> Selection:
     """Choose the number of components and the covariance structure.
@@ -175,6 +179,10 @@ def select(
     random_state : int, numpy generator or None, default 0
     missing : {"error", "at_random"}, default "error"
         What NaN in the rows means, as for the mixtures.
+    noise : {None, "box", "hull"} or float, default None
+    student_t : {None, "learn", "shared"} or float, default None
+        Noise in every model, and Student t components, as for the mixtures. To ask whether there should be noise or tails at all,
+        compare the BIC or the evidence of two selections of the same rows.
     verbose : bool, optional
         Whether to tell on standard error where the search is; None does so on terminals and in notebooks.
 
@@ -208,7 +216,12 @@ def select(
     check_option("criterion", criterion, CRITERIA)
     check_number("n_init", n_init, 1, high=LONGEST, integer=True)
     source, bayesian = as_source(X), CRITERIA[criterion].bayesian
+    check_noise(noise)
+    check_tails(student_t)
+    if source is not None and student_t is not None:
+        raise ValueError("student_t needs rows in memory; compare a sample of them, or leave student_t out.")
     training = _training(X if source is None else source, sample_weight, random_state, verbose, missing)
+    robust = _robust(noise, student_t, training, criterion)
     if training.known is not None and criterion in COMPLETE:
         raise ValueError(f"criterion={criterion!r} needs complete rows of which nothing else is known; use 'evidence', 'elbo' or 'bic'.")
     numbers, few = read_numbers(n_components, float(training.weight.sum()), training.known.n_named if training.known else 0)
@@ -218,7 +231,7 @@ def select(
     fold = make_folds(n_folds, training, seed) if criterion == "held_out" else None
     make_room()
     problems = known_problems(names, training)
-    searches = [Search(training, label, given, make_frames(names, problems, given)) for label, given in priors.items()]
+    searches = [Search(training, label, given, make_frames(names, problems, given, robust), robust) for label, given in priors.items()]
     with Progress(verbose) as tell:
         for search in searches:
             search.run(numbers, seed, int(n_init), _teller(tell, numbers[-1], search.prior if len(searches) > 1 else ""))
@@ -230,6 +243,16 @@ def select(
         notes = [*few, *same, *own, *given_up(searches, numbers[-1]), *dependent(problems, training)]
         found = _chosen(searches, table, criterion, random_state, notes)
     return found if source is None else _on_all_rows(found, source, verbose)
+
+
+def _robust(noise: Any, student_t: Any, training: Training, criterion: str) -> Robust:
+    """Noise and tails of all models."""
+    robust = Robust(noise, student_t, region(noise, training))
+    if student_t is not None:
+        check_exact(training.known)
+    if robust.asked and criterion == "icl_exact":
+        raise ValueError("criterion='icl_exact' is for Gaussian components without noise; use 'evidence', 'elbo' or 'icl'.")
+    return robust
 
 
 def _training(X: Any, sample_weight: Any, random_state: Any, verbose: bool | None, missing: str) -> Training:
@@ -277,6 +300,7 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
     values, weight = found.training.used()
     known = found.training.used_known
     rows = values if known is None else as_fitted(best, known)
-    resp = row_facts.responsibilities(best.posterior_, best._coordinates, rows)
-    shape = shape_of(best, rows.exact if isinstance(rows, Known) else values, weight, resp)
+    resp, sparse = apart(row_facts.responsibilities(best.posterior_, best._coordinates, rows), best.posterior_.n_noise)
+    exact = np.full_like(values, np.nan) if found.robust.asked else rows.exact if isinstance(rows, Known) else values
+    shape = shape_of(best, exact, weight * (1 - sparse), resp)
     return Selection(best, table, criterion, row, best.restart_agreement_, notes, shape)

@@ -11,6 +11,7 @@ import numpy as np
 from bayesgmm.analysis.held_out import folds
 from bayesgmm.analysis.selection import bnb
 from bayesgmm.core.low_rank import LowRank
+from bayesgmm.core.noise import around
 from bayesgmm.core.structures import Structure
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.bayesian_prior import make_prior
@@ -26,6 +27,7 @@ from bayesgmm.estimators.covariance_types import (
     volumes_shared,
 )
 from bayesgmm.estimators.gaussian import GaussianMixture
+from bayesgmm.estimators.robust import GAUSSIAN, Robust
 from bayesgmm.estimators.training import Training, prepared
 from bayesgmm.inference.cells import Frame
 from bayesgmm.inference.priors import flat_components
@@ -152,9 +154,14 @@ def make_problems(names: list[str], values: np.ndarray, weight: np.ndarray) -> d
     return {s: prepare(values, weight, s) for s in {COVARIANCE_TYPES[name][0] for name in names}}
 
 
-def make_frames(names: list[str], problems: dict[Structure, Problem], prior: Any) -> dict[str, Frame]:
+def make_frames(names: list[str], problems: dict[Structure, Problem], prior: Any, robust: Robust = GAUSSIAN) -> dict[str, Frame]:
     """What the fits of every structure share: the rows, and the law of the components under a prior; None is maximum likelihood."""
-    frames = {name: Frame(problems[COVARIANCE_TYPES[name][0]], COVARIANCE_TYPES[name][1]) for name in names}
+
+    def frame(structure: Structure, tied: bool) -> Frame:
+        problem = problems[structure]
+        return Frame(problem, tied, robust.shell(problem.coordinates))
+
+    frames = {name: frame(*COVARIANCE_TYPES[name][:2]) for name in names}
     if prior == "hierarchical":
         return frames
     if prior is None:
@@ -180,10 +187,11 @@ def _with_prior(name: str, frame: Frame, hyperparameters: Mapping[str, Any]) -> 
     options = {"weight_concentration_prior": 1.0, **hyperparameters}
     concentration = check_number("weight_concentration_prior", options["weight_concentration_prior"], 0, strict=True)
     model = BayesianGaussianMixture(covariance_type=name, weight_concentration_prior_type="dirichlet_distribution", prune=False, **options)
-    return dataclasses.replace(frame, law=make_prior(model, frame.problem).components, concentration=float(concentration))
+    law = around(frame.law, make_prior(model, frame.problem).components)
+    return dataclasses.replace(frame, law=law, concentration=float(concentration))
 
 
 def likelihood_frame(name: str, frame: Frame) -> Frame:
     """The same rows for maximum likelihood."""
     law = flat_components(*COVARIANCE_TYPES[name], GaussianMixture().reg_covar)
-    return dataclasses.replace(frame, law=restricted(name, law, frame.problem.coordinates))
+    return dataclasses.replace(frame, law=around(frame.law, restricted(name, law, frame.problem.coordinates)))

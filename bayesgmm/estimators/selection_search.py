@@ -11,6 +11,7 @@ import numpy as np
 from bayesgmm.analysis.held_out import held_out_densities
 from bayesgmm.analysis.selection import Table, bayesian_columns, likelihood_columns, likelihood_fits, make_table, ordered
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import first, gaussians, without_noise
 from bayesgmm.core.structures import Structure
 from bayesgmm.core.weights import FlatWeights
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
@@ -19,6 +20,7 @@ from bayesgmm.estimators.data import InMemory
 from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.results import store
+from bayesgmm.estimators.robust import GAUSSIAN, Robust
 from bayesgmm.estimators.selection_options import likelihood_frame, make_frames, make_problems
 from bayesgmm.estimators.training import Training, settings_of
 from bayesgmm.frames import column_label
@@ -40,12 +42,14 @@ class Search:
     given : "hierarchical", "fixed", mapping or None
         The prior itself; None is maximum likelihood.
     frames : dict of name to Frame
+    robust : Robust
     """
 
     training: Training
     prior: str
     given: Any
     frames: dict[str, Frame]
+    robust: Robust = GAUSSIAN
 
     def run(self, numbers: list[int], seed: int, n_init: int, notify: Callable[[int, str], None]) -> None:
         """Fit every cell, and EM from each; fills ``sweep`` and ``likelihood``."""
@@ -64,7 +68,7 @@ class Search:
         return self.given is not None
 
     def _parameters(self, name: str, k: int) -> int:
-        return count_parameters(name, k, self.training.values.shape[1])
+        return count_parameters(name, k, self.training.values.shape[1]) + self.robust.n_parameters(k)
 
     def _bic_charge(self, name: str, k: int) -> float:
         """Nats by which BIC lowers a log-likelihood: what the search by maximum likelihood aims at."""
@@ -83,7 +87,7 @@ class Search:
         names = list(self.frames)
 
         def remaining(mask: np.ndarray) -> dict[str, Frame]:
-            return make_frames(names, make_problems(names, values, np.where(mask, weight, 0.0)), self.given)
+            return make_frames(names, make_problems(names, values, np.where(mask, weight, 0.0)), self.given, self.robust)
 
         found = held_out_densities(self.sweep, fold, remaining, notify)
         return np.array([found[key] for key in ordered(self.sweep)])
@@ -93,19 +97,22 @@ class Search:
         name, k = key
         problem = self.frames[name].problem
         run = self.sweep.cells[key].run if self.bayesian else self.likelihood[key]
-        posterior = run.posterior.take(np.arange(k))
+        n = k + self.frames[name].n_noise
+        posterior = first(run.posterior, n)
         if self.bayesian:
-            prior = run.prior.take(np.arange(k))
+            prior = first(run.prior, n)
             model: Any = _bayesian(name, k, prior, problem, random_state)
         else:
             model = GaussianMixture(k, covariance_type=name, random_state=random_state)
-            prior = Mixture(FlatWeights(k), self._flat[name].law)
+            law = gaussians(self._flat[name].law)
+            prior = self.robust.whole(Mixture(FlatWeights(k), law), problem.coordinates)
         model.set_params(missing="at_random" if np.isnan(self.training.values).any() else "error")
+        model.set_params(noise=self.robust.noise, student_t=self.robust.student_t)
         settings = settings_of(model)
         data = InMemory(self.training, problem, settings)
         fit = data.finished(lambda: advance(prior, posterior, problem, settings, settings.max_steps))
         fit.start_bounds = (fit.bound,) * self.sweep.n_starts
-        store(model, fit, data)
+        store(model, fit, data, self.robust.noise_box)
         if not self.bayesian:
             model._report_collapse(fit, problem)
         return model
@@ -149,12 +156,13 @@ def dependent(problems: dict[Structure, Problem], training: Training) -> list[st
 
 def _bayesian(name: str, k: int, prior: Mixture, problem, random_state) -> BayesianGaussianMixture:
     """An estimator whose parameters state the prior in the user's units, so that fitting it again means the same model."""
-    law = problem.coordinates.mixture_outward(prior).components
+    own = without_noise(problem.coordinates.mixture_outward(prior))
+    law = gaussians(own.components)
     return BayesianGaussianMixture(
         n_components=k,
         covariance_type=name,
         weight_concentration_prior_type="dirichlet_distribution",
-        weight_concentration_prior=float(prior.weights.concentration[0]),
+        weight_concentration_prior=float(own.weights.concentration[0]),
         mean_prior=np.asarray(law.mean[0]),
         mean_precision_prior=float(law.mean_precision[0]),
         degrees_of_freedom_prior=float(law.dof[0]),

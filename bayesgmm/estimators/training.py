@@ -92,6 +92,16 @@ class Training(NamedTuple):
         keep = self.weight > 0
         return (self.values, self.weight) if keep.all() else (self.values[keep], self.weight[keep])
 
+    def corners(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest number (D,) of each column, of rows that count."""
+        values = self.used()[0]
+        return np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+
+    def complete_rows(self) -> np.ndarray | None:
+        """Rows that count, or None where numbers are missing."""
+        values = self.used()[0]
+        return None if np.isnan(values).any() else values
+
 
 def as_fitted(estimator, known: Known) -> Known:
     """What is known of rows, components numbered as the fit has them."""

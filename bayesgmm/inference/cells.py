@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import NoiseShare, WithNoise, around, beneath, gaussians
 from bayesgmm.core.points import is_flat
 from bayesgmm.core.statistics import Stats, product_form
 from bayesgmm.core.weights import Dirichlet, FlatWeights
@@ -74,7 +75,7 @@ class Frame:
     ----------
     problem : Problem
     tied : bool
-    law : NormalWishart, FlatGaussian, SharedGaussian or None
+    law : NormalWishart, FlatGaussian, SharedGaussian or None; or WithNoise or Student around one of these
         Law of the components in inner coordinates; None is the hierarchical prior, chosen by the data.
     concentration : float
         Dirichlet concentration of the weights.
@@ -84,6 +85,21 @@ class Frame:
     tied: bool
     law: Any = None
     concentration: float = 1.0
+
+    @property
+    def hierarchical(self) -> bool:
+        """Whether the data choose the prior."""
+        return gaussians(self.law) is None
+
+    @property
+    def robust(self) -> bool:
+        """Whether there is noise, or components have heavy tails."""
+        return gaussians(self.law) is not self.law
+
+    @property
+    def n_noise(self) -> int:
+        """Components of noise, 0 or 1: the last of all arrays, after the padding."""
+        return n_noise(self.law)
 
     @functools.cached_property
     def log_jacobian(self) -> float:
@@ -101,7 +117,7 @@ class Frame:
         return self.problem.x, self.problem.weight
 
     def alive(self, n_components: int, width: int) -> np.ndarray:
-        """Concentrations (width,) of a model with this many components."""
+        """Concentrations (width,) of a model with this many components, noise left out."""
         return np.where(np.arange(width) < n_components, float(self.concentration), 0.0)
 
 
@@ -137,18 +153,34 @@ class Runs:
 jax.tree_util.register_dataclass(Runs, data_fields=[f.name for f in dataclasses.fields(Runs)], meta_fields=[])
 
 
+def n_noise(law: Any) -> int:
+    """Components of noise, 0 or 1."""
+    return int(isinstance(law, WithNoise))
+
+
 def _weights(law, alive) -> Any:
-    return FlatWeights(len(alive)) if is_flat(law) else Dirichlet(alive)
+    own, share = (FlatWeights(len(alive)), FlatWeights(2)) if is_flat(law) else (Dirichlet(alive), Dirichlet.symmetric(2))
+    return NoiseShare(share, own) if n_noise(law) else own
+
+
+def _tuned(law, coordinates, tied: bool, stats: Stats, alive, knobs: Knobs, step) -> tuple[Mixture, Any, Knobs]:
+    """The hierarchical prior for some statistics, with noise and tails as ``law`` has them, its price and its hyperparameters."""
+    plain, rows = beneath(law, stats)
+    if tied and law is not None:
+        plain = plain._replace(scatter=plain.scatter.sum(0, keepdims=True))
+    found = tune(coordinates, tied, plain, Dirichlet(alive), knobs, step, rows)
+    return Mixture(_weights(law, alive), around(law, found.prior.components)), found.price, found.knobs
 
 
 def usable(law, posterior: Mixture, stats: Stats):
     """Whether no component has collapsed; those without any row are padding."""
     if not is_flat(law):
         return jnp.ones((), bool)
-    structure, d = posterior.structure, posterior.components.n_features
-    thick = structure.smallest(posterior.components.covariance) > THIN
-    several = stats.counts > max(FEW, law.fewest(d))
-    return ((thick & several) | (stats.counts == 0)).all()
+    structure, proper = posterior.structure, gaussians(posterior.components)
+    counts = stats.counts[: len(proper.mean)]
+    thick = structure.smallest(proper.covariance) > THIN
+    several = counts > max(FEW, gaussians(law).fewest(proper.n_features))
+    return ((thick & several) | (counts == 0)).all()
 
 
 def _finished(law, prior, price, knobs, result) -> Runs:
@@ -161,15 +193,17 @@ def _finished(law, prior, price, knobs, result) -> Runs:
 def short_runs(tied: bool, coordinates, x, weight, law, plain, resp, alive, knobs: Knobs, limit) -> Runs:
     """A few passes, at most ``limit``, from each of many responsibilities (B, N, P); ``alive`` (P,) holds the concentrations.
 
-    Under the hierarchical prior (``law`` None) each start has the ``knobs`` given and the target that suits it.
+    Under the hierarchical prior (no law of Gaussians in ``law``) each start has the ``knobs`` given and the target that suits it. With
+    noise responsibilities are (B, N, P + 1).
     """
-    weights = _weights(law, alive)
+    shared = tied and gaussians(law) is law  # noise and tails keep a scatter for each component
 
     def one(resp):
-        stats = from_responsibilities(coordinates.structure, tied, plain[0], resp, plain[1], CHUNK)
-        prior, price = Mixture(weights, law), jnp.zeros(())
-        if law is None:
-            prior, price = tune(coordinates, tied, stats, weights, knobs, 0.0)[:2]
+        stats = from_responsibilities(coordinates.structure, shared, plain[0], resp, plain[1], CHUNK)
+        if gaussians(law) is None:
+            prior, price, _ = _tuned(law, coordinates, tied, stats, alive, knobs, 0.0)
+        else:
+            prior, price = Mixture(_weights(law, alive), law), jnp.zeros(())
         result = run(prior, prior.posterior(stats), x, weight, 0.0, limit, max_steps=LONG, form=product_form, chunk_size=CHUNK)
         return _finished(law, prior, price, knobs, result)
 
@@ -180,15 +214,14 @@ def short_runs(tied: bool, coordinates, x, weight, law, plain, resp, alive, knob
 def long_runs(tied: bool, coordinates, x, weight, law, runs: Runs, alive, step, limit) -> Runs:
     """Go on from the statistics of each of a few fits with at most ``limit`` passes.
 
-    ``alive`` (B, P) holds the concentrations of each. Under the hierarchical prior (``law`` None) the prior is chosen anew first; ``step``
-    is the first step of that choice, 0 keeps it.
+    ``alive`` (B, P) holds the concentrations of each. Under the hierarchical prior (no law of Gaussians in ``law``) the prior is chosen
+    anew first; ``step`` is the first step of that choice, 0 keeps it.
     """
 
     def chosen():
-        found = jax.vmap(lambda s, a, k: tune(coordinates, tied, s, Dirichlet(a), k, step))(runs.stats, alive, runs.knobs)
-        return found.prior, found.price, found.knobs
+        return jax.vmap(lambda s, a, k: _tuned(law, coordinates, tied, s, a, k, step))(runs.stats, alive, runs.knobs)
 
-    if law is None:
+    if gaussians(law) is None:
         kept = runs.prior, runs.price, runs.knobs
         priors, prices, knobs = jax.lax.cond(step > 0, chosen, lambda: kept)
     else:
@@ -232,9 +265,10 @@ def padded_widths(problem: Problem, most: int) -> tuple[int, ...]:
     return (*(w for w in WIDTHS if w < longest), *range(2 * last, longest, last), longest)
 
 
-def fitted(resp: np.ndarray, width: int) -> np.ndarray:
-    """Responsibilities with columns of zeros appended, or taken away, at the end."""
-    return np.pad(resp, ((0, 0), (0, max(width - resp.shape[1], 0))))[:, :width]
+def fitted(resp: np.ndarray, width: int, n_noise: int = 0) -> np.ndarray:
+    """Responsibilities with columns of zeros appended, or taken away, at the end; before that of noise if there is one."""
+    own, noise = np.split(resp, [resp.shape[1] - n_noise], axis=1)
+    return np.concatenate([np.pad(own, ((0, 0), (0, max(width - own.shape[1], 0))))[:, :width], noise], 1)
 
 
 def follow(frame: Frame, runs: Runs, alive: np.ndarray, step: float, limit: int) -> Runs:
@@ -259,7 +293,7 @@ def converge(frame: Frame, runs: Runs, alive, settled: float = SETTLED, enough: 
         Bound that is out of reach for fits not worth going on with.
     """
     bound = -np.inf
-    step = 0.8 if frame.law is None else 0.0
+    step = 0.8 if frame.hierarchical else 0.0
     for i in range(ROUNDS + 1):
         last = step == 0
         runs = follow(frame, runs, alive, step, LONG if last else ROUND)

@@ -71,9 +71,9 @@ def first_knobs(n_features: int) -> Knobs:
     return Knobs(jnp.log(0.06 * n_features), jnp.log(4.0))
 
 
-def pooled(structure: Structure, stats: Stats):
-    """Pooled covariance within components, packed, with a small ridge; inner coordinates."""
-    n_features, total = stats.sums.shape[1], stats.counts.sum()
+def pooled(structure: Structure, stats: Stats, rows):
+    """Pooled covariance within components, packed, with a small ridge; inner coordinates. ``rows`` (K,) as for `tune`."""
+    n_features, total = stats.sums.shape[1], rows.sum()
     counts = jnp.where(stats.counts > 0, stats.counts, 1)
     between = structure.outer(stats.sums / jnp.sqrt(counts)[:, None]).sum(0)
     copies = structure.blocks(n_features).copies
@@ -120,7 +120,7 @@ def price(law: NormalWishart, kinds, n_alive, n_rows, surplus):
     return mean + size * jnp.log1p(copies * factor * nu * rows / (nu + rows))
 
 
-def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet, start: Knobs, step=0.8) -> Tuned:
+def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet, start: Knobs, step=0.8, rows=None) -> Tuned:
     """The prior that the statistics prefer.
 
     Parameters
@@ -134,11 +134,14 @@ def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet,
     start : Knobs
     step : float
         First step of the search, on the log scale; with 0 only the target is chosen.
+    rows : Array, shape (K,), optional
+        Rows behind the covariances, where rows count more or less than once in ``stats``.
     """
     structure, d = coordinates.structure, stats.sums.shape[1]
-    candidates = targets(coordinates, pooled(structure, stats))
+    rows = stats.counts if rows is None else rows
+    candidates = targets(coordinates, pooled(structure, stats, rows))
     kinds = target_prices(structure, d)
-    n_alive, n_rows = weights.alive().sum(), stats.counts.sum()
+    n_alive, n_rows = weights.alive().sum(), rows.sum()
 
     def clipped(knobs: Knobs) -> Knobs:
         kappa = jnp.clip(knobs.log_kappa, jnp.log(LEAST_KAPPA), jnp.log(MOST_KAPPA * d))
@@ -146,7 +149,7 @@ def tune(coordinates: Coordinates, tied: bool, stats: Stats, weights: Dirichlet,
 
     def value(knobs: Knobs, target, kind):
         law = _law(structure, tied, d, knobs, target)
-        return law.log_marginal(stats) - price(law, kind, n_alive, n_rows, jnp.exp(knobs.log_surplus))
+        return law.log_marginal(stats, rows) - price(law, kind, n_alive, n_rows, jnp.exp(knobs.log_surplus))
 
     def best(target, kind):
         return _climb(lambda knobs: value(knobs, target, kind), clipped, start, step)

@@ -64,3 +64,11 @@ def beside(assigned: np.ndarray, sparse: np.ndarray, n_components: int) -> np.nd
     """Responsibilities (N, K + 1) from labels (N,) or responsibilities (N, K), and the probability (N,) of noise, which comes last."""
     resp = shares(assigned, n_components)
     return np.concatenate([resp * (1 - sparse)[:, None], sparse[:, None]], 1)
+
+
+def apart(resp: np.ndarray, n_noise: int) -> tuple[np.ndarray, np.ndarray]:
+    """Responsibilities (N, K) of rows given that they are not noise, and the probability (N,) that they are."""
+    if not n_noise:
+        return resp, np.zeros(len(resp))
+    own, sparse = resp[:, :-1], resp[:, -1]
+    return own / np.maximum(own.sum(1, keepdims=True), 1e-300), sparse

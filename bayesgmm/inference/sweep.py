@@ -7,7 +7,7 @@ other structures; where the score is near its best, also from the next larger mo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from math import lgamma
 
@@ -34,6 +34,7 @@ from bayesgmm.inference.hierarchy import Knobs, first_knobs
 from bayesgmm.inference.limits import within
 from bayesgmm.inference.proposals import Clusterings, merge_starts, one_hot, split_merge_starts, split_starts
 from bayesgmm.inference.restarts import SAME
+from bayesgmm.inference.sparse import apart, beside, dense_weight, sparse_rows
 
 PATIENCE = 3
 """Numbers of components without a new best after which a structure is given up."""
@@ -85,7 +86,7 @@ class Cell:
         Kind of the start that won.
     moves : list of str
         Every kind of start that improved the cell, in order, with its gain.
-    resp : ndarray, shape (M, K)
+    resp : ndarray, shape (M, K), or (M, K + 1) with noise
         Responsibilities of the sampled rows.
     earlier : Runs or None
         The fit that the cell had before the last improvement.
@@ -151,7 +152,10 @@ class Sweep:
         self.widths = padded_widths(first, self.numbers[-1])
         self.n_starts = STARTS + n_init
         spaces = [whitest.x if i % 3 == 2 else jnp.asarray(self.rows) for i in range(n_init)]
-        self.clusterings = Clusterings(jax.random.key(seed), spaces, first.weight, self.numbers[-1], rng)
+        self.n_noise = next(iter(frames.values())).n_noise
+        self.sparse = sparse_rows(first.distance_rows(), self.weight) if self.n_noise else np.zeros(len(self.weight))
+        dense = dense_weight(self.sparse, first.weight, self.numbers[-1]) if self.n_noise else first.weight
+        self.clusterings = Clusterings(jax.random.key(seed), spaces, jnp.asarray(dense), self.numbers[-1], rng)
         self._shared: dict[int, list] = {}
 
     def run(self) -> None:
@@ -211,8 +215,8 @@ class Sweep:
 
     def _rearranged(self, name: str, k: int) -> bool:
         """Whether one of the rearrangements of a cell improves it."""
-        before = self.cells[name, k]
-        found, size = split_merge_starts(fitted(before.resp, k), k, self.rows, self.weight, MERGES), self.n_starts - 1
+        before, size = self.cells[name, k], self.n_starts - 1
+        found = self._proposed(before.resp, k, lambda resp, weight: split_merge_starts(resp, k, self.rows, weight, MERGES))
         starts = [("split and merge", resp) for resp in islice(found, BATCHES * size)]
         for i in range(0, len(starts), size):
             self._improve(name, k, starts[i : i + size], LONGER)
@@ -223,18 +227,19 @@ class Sweep:
     def _starts(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
         """Responsibilities to start from, with the kind of each."""
         if k == 1:
-            return [("one component", one_hot(np.zeros(len(self.rows), int), 1))]
+            return [("one component", self._beside(one_hot(np.zeros(len(self.rows), int), 1)))]
         found = self._clustered(k) + self._others(name, k)
         fewer = self.cells.get((name, k - 1))
         if fewer is not None:
-            splits = split_starts(fitted(fewer.resp, k), k - 1, self.rows, self.weight)
+            splits = self._proposed(fewer.resp, k, lambda resp, weight: split_starts(resp, k - 1, self.rows, weight))
             found += [("split", resp) for resp in islice(splits, max(self.n_starts - len(found), 0))]
         return found[: self.n_starts]
 
     def _clustered(self, k: int) -> list[tuple[str, np.ndarray]]:
         if k not in self._shared:
-            found = [("k-means", one_hot(labels, k)) for labels in self.clusterings.kmeans(k)]
-            self._shared = {k: [*found, ("Ward", one_hot(self.clusterings.ward(k), k))]}
+            found = [("k-means", labels) for labels in self.clusterings.kmeans(k)]
+            found.append(("Ward", self.clusterings.ward(k)))
+            self._shared = {k: [(source, self._beside(one_hot(labels, k))) for source, labels in found]}
         return list(self._shared[k])
 
     def _others(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
@@ -243,9 +248,19 @@ class Sweep:
     def _neighbours(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
         found = self._others(name, k)
         if (name, k + 1) in self.cells:
-            merges = merge_starts(fitted(self.cells[name, k + 1].resp, k + 1), k + 1, self.weight, 3)
+            merges = self._proposed(self.cells[name, k + 1].resp, k + 1, lambda resp, weight: merge_starts(resp, k + 1, weight, 3))
             found += [("merge or delete", resp) for resp in merges]
         return found
+
+    def _beside(self, resp: np.ndarray) -> np.ndarray:
+        """Responsibilities with those of noise, where there is any, as sparse surroundings tell it."""
+        return beside(resp, self.sparse, resp.shape[1]) if self.n_noise else resp
+
+    def _proposed(self, resp: np.ndarray, width: int, propose: Callable) -> Iterator[np.ndarray]:
+        """Neighbours of a fit, made of the rows that are not noise; these stay."""
+        own, noise = apart(resp, self.n_noise)
+        for found in propose(fitted(own, width), self.weight * (1 - noise)):
+            yield beside(found, noise, found.shape[1]) if self.n_noise else found
 
     def _improve(self, name: str, k: int, starts: list[tuple[str, np.ndarray]], limit: int = SHORT) -> None:
         """Short runs of the starts, long runs of the best; the cell keeps the best it ever had."""
@@ -266,7 +281,7 @@ class Sweep:
             return
         source = starts[chosen[top]][0]
         run = result.take(top)
-        resp = responsibilities_of(run.posterior, self.small[name].problem)[:, :k]
+        resp = fitted(responsibilities_of(run.posterior, self.small[name].problem), k, self.n_noise)
         gain = f" (+{bound - known.bound:.2f})" if known is not None else ""
         moves = (known.moves if known is not None else []) + [source + gain]
         self.cells[name, k] = Cell(run, bound, source, moves, resp, known.run if known is not None else None)
@@ -274,14 +289,18 @@ class Sweep:
     def _short(self, name: str, k: int, starts: list[tuple[str, np.ndarray]], limit: int = SHORT) -> Runs:
         """Short runs of the starts on the sample; the batch is filled up with copies of the first."""
         frame, width = self.small[name], self.width(k)
-        resps = [fitted(self._limited(resp, k), width) for _, resp in starts]
+        resps = [fitted(self._limited(resp, k), width, self.n_noise) for _, resp in starts]
         filled = np.stack(resps + resps[:1] * (self.n_starts - len(resps)))
         alive, knobs = frame.alive(k, width), self._knobs(name, k)
         return in_halves(lambda part: short_runs(*frame.common, frame.plain, part, alive, knobs, limit), filled)
 
     def _limited(self, resp: np.ndarray, k: int) -> np.ndarray:
         """Responsibilities that agree with what is known of labels."""
-        return within(self.known, fitted(resp, k), self.weight, k) if self.known is not None and self.known.limits else resp
+        if self.known is None or not self.known.limits:
+            return resp
+        own, noise = apart(fitted(resp, k, self.n_noise), self.n_noise)
+        own = within(self.known, own, self.weight, k)
+        return beside(own, noise, k) if self.n_noise else own
 
     def _knobs(self, name: str, k: int) -> Knobs:
         """Hyperparameters for short runs: those of the same cell or of its smaller neighbour, whose scale one component does not tell."""
@@ -334,7 +353,7 @@ class Sweep:
         limit = self.score(self.best()) - RELEVANT
         groups: dict[tuple[str, int], list[Key]] = {}
         for key in sorted(self.cells):
-            if self.score(key) > limit and self.frames[key[0]].law is None:
+            if self.score(key) > limit and self.frames[key[0]].hierarchical:
                 groups.setdefault((key[0], self.width(key[1])), []).append(key)
         for (name, width), keys in groups.items():
             frame = self.frames[name]
