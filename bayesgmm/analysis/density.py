@@ -23,7 +23,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.points import Gaussian
 from bayesgmm.core.student import Student
 
 HALVINGS = 70
@@ -200,7 +202,8 @@ class Density:
         dof = np.broadcast_to(dof, (*component.shape, self.n_features if self.independent else 1))
         if np.isinf(dof).all():
             return np.ones(dof.shape)
-        return np.sqrt(dof / (2 * rng.standard_gamma(dof / 2)))
+        finite = np.where(np.isinf(dof), 1.0, dof)
+        return np.where(np.isinf(dof), 1.0, np.sqrt(finite / (2 * rng.standard_gamma(finite / 2))))
 
 
 def level(dof: np.ndarray, p: int) -> np.ndarray:
@@ -257,7 +260,7 @@ def predictive(posterior: Mixture, prior: Any, names: Sequence[str]) -> Density:
     structure, d = components.structure, components.n_features
     dense = lambda a: np.asarray(structure.to_dense(jnp.asarray(a), d))  # noqa: E731
     independent = structure.blocks(d).count > 1 and not isinstance(components, Student)
-    if not hasattr(components, "dof"):
+    if isinstance(components, Gaussian):
         k = len(weights)
         dispersions = np.broadcast_to(dense(components.covariance), (k, d, d))
         return _density(weights / weights.sum(), np.asarray(components.mean), dispersions, np.full(k, np.inf), independent, names)
@@ -277,6 +280,10 @@ def _density(weights, means, dispersions, dof, independent: bool, names: Sequenc
 
 def _student(components: Any, dense: Any) -> tuple[np.ndarray, ...]:
     """Means (K, D), scale matrices (K, D, D) and degrees of freedom (K,) of the Student t of each component."""
+    if isinstance(components, Frozen):
+        f, known = components.n_known, components.known
+        first = np.asarray(known.mean), dense(known.covariance), np.full(f, np.inf)
+        return tuple(np.concatenate(pair) for pair in zip(first, _student(components.law, dense), strict=True))
     if isinstance(components, Student):
         known, k = components.predictive(), len(components.mean)
         scale = np.broadcast_to(dense(known.covariance), (k, *known.mean.shape[1:] * 2))
