@@ -167,6 +167,7 @@ def test_what_is_known_stays_first_and_as_it_was_even_without_rows(name, law):
         np.testing.assert_allclose(model.means_[2], free.means_[0], rtol=2e-3)
 
 
+@slow
 def test_neither_pruning_nor_merging_takes_a_known_component(x64):
     known, problem = known_two("full"), prepare(rows(40), np.ones(40), STRUCTURES["full"])
     prior = Mixture(Dirichlet.symmetric(4, 0.5), Frozen(known.mapped(lambda v: v + 50, lambda a: a), normal_wishart("full", False, D)))
