@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
+from bayesgmm.analysis.facts import column_names
 from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.noise import around, gaussians, without_noise
 from bayesgmm.core.points import Gaussian
@@ -28,6 +29,7 @@ from bayesgmm.estimators.training import (
 )
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_ml import uncertainty
+from bayesgmm.inference.incomplete import never_together
 from bayesgmm.inference.priors import default_components, flat_components
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit, best_of
@@ -253,6 +255,7 @@ class GaussianMixture(MixtureEstimator):
         self.collapsed_ = ()
         if self.prior is not None:
             return
+        _tell_of_pairs(self, problem)
         mask = self._collapsed(fit.result)
         scale = problem.column_scale
         self.collapsed_ = describe(without_noise(self.posterior_), mask, scale, getattr(self, "labels_", None))
@@ -320,6 +323,22 @@ class GaussianMixture(MixtureEstimator):
             given = replace(given, components=law.restricted(given.components, given.weights.mean()))
         weights = replace(start.weights, weights=given.weights) if start.n_noise else given.weights
         return Mixture(weights, around(start.components, given.components))
+
+
+def _tell_of_pairs(model: GaussianMixture, problem: Problem) -> None:
+    """Warn where covariances are asked for that no row tells anything of."""
+    pairs = [] if problem.known is None or problem.structure.rank < 2 else never_together(problem.known)
+    if pairs:
+        names = column_names(model)
+        told = "; ".join(f"{names[i]} and {names[j]}" for i, j in pairs[:3]) + (
+            f" and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
+        )
+        warnings.warn(
+            f"No row has both of these columns: {told}. The likelihood does not determine their covariance within a component, and where "
+            "the fit ends depends on its start; take covariance_type='diag', or a prior.",
+            FitWarning,
+            stacklevel=5,
+        )
 
 
 def _check_map_prior(prior: Mixture, k: int, d: int, structure, tied: bool) -> None:
