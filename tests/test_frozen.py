@@ -115,6 +115,7 @@ def test_the_bound_is_below_the_evidence_by_enumeration(x64, name, weights):
     assert exact - 2.5 < float(result.lower_bound) < exact
 
 
+@slow
 @structures
 def test_one_known_component_has_its_likelihood_as_bound(name):
     mean, covariance = FAITHFUL.mean(0)[None], packed(name, np.cov(FAITHFUL.T)[None] * 1.3)
@@ -163,8 +164,7 @@ def test_what_is_known_stays_first_and_as_it_was_even_without_rows(name, law):
     if name == "full":
         assert model.labels_[FAITHFUL[:, 0] < 3].max() == 0
         assert model.n_components_ == 3 and model.n_parameters_ == 2 + 5
-        free = bg.BayesianGaussianMixture(n_components=2, random_state=0).fit(FAITHFUL)
-        np.testing.assert_allclose(model.means_[2], free.means_[0], rtol=2e-3)
+        np.testing.assert_allclose(model.means_[2], [4.29, 80.0], rtol=2e-3)  # those of the fit that knows nothing
 
 
 @slow
