@@ -55,6 +55,17 @@ def test_the_elbow_of_mclusts_entropies_is_where_mclust_has_it(name):
     assert ways.elbow(np.array(MCLUST[name]["entropy"])) == MCLUST[name]["n_clusters"]
 
 
+@pytest.mark.parametrize("name", MCLUST)
+def test_components_are_combined_in_mclusts_order(name):
+    """All the way from single components to one cluster, of rows drawn from mclust's fits to data that are not shipped."""
+    theirs = MCLUST[name]
+    resp, weight = responsibilities(theirs["parameters"], drawn(theirs["parameters"], 600, 1)[0]), np.ones(600)
+    merges = ways.by_entropy(resp, weight)
+    for n, groups in enumerate(theirs["combined"], 1):
+        assert {tuple(sorted(g)) for g in ways.groups_after(merges, n)} == {tuple(g) for g in groups}
+    assert ways.elbow(ways.entropies(resp, weight, merges)) == theirs["n_clusters"]
+
+
 def test_old_faithful_is_combined_as_by_mclust(faithful):
     """Three tied components, two of them one cluster; mclust's entropies are one pass of EM older than its parameters."""
     theirs = MCLUST["faithful"]

@@ -155,7 +155,12 @@ BAD = [
     (lambda m: m.marginal("waiting").log_density([[np.nan]]), "y contains NaN at row 0, column 'waiting'"),
     (lambda m: m.marginal("waiting").quantile(1.0), "strictly between 0 and 1"),
     (lambda m: m.marginal("waiting").intervals(94), "strictly between 0 and 1"),
+    (lambda m: m.marginal("waiting").quantile("most"), "strictly between 0 and 1, one or a list of them; got 'most'"),
+    (lambda m: m.marginal("waiting").quantile([]), "strictly between 0 and 1"),
+    (lambda m: m.marginal("waiting").intervals("most"), "such as 0.94; got 'most'"),
     (lambda m: m.marginal("waiting").sample(0), "n_samples must be"),
+    (lambda m: m.marginal("waiting").sample(2, random_state="x"), "random_state must be a whole number of at least 0"),
+    (lambda m: m.marginal("waiting").sample(2, random_state=-1), "random_state must be"),
     (lambda m: bg.GaussianMixture().condition(0, [1.0]), "not fitted yet"),
     (lambda m: bg.GaussianMixture().marginal(), "not fitted yet"),
 ]

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, zscore
+from sklearn.datasets import load_wine
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.model_selection import cross_val_score
 from sklearn.naive_bayes import GaussianNB
@@ -65,6 +67,52 @@ def test_mclusts_gaussians_of_iris():
     model = bg.DiscriminantAnalysis("gaussians", covariance_type=("VEV", "full", "tied")).fit(X, SPECIES)
     assert set(model.covariance_types_) == {"VEV"}
     assert_mclusts(model, X, SPECIES, MCLUST["iris_EDDA"], 1e-5, 1)
+
+
+def of_classes(x, y, entry) -> dict:
+    """For each class our optimum of mclust's structure and number of components."""
+    return {name: bg.select(x[y == name], one["G"], one["modelName"], criterion="bic").best for name, one in entry["models"].items()}
+
+
+def judged(fits: dict, x, y) -> tuple[float, float, int]:
+    """Log-likelihood of rows whose classes are not told, training error and number of parameters."""
+    joint = np.stack([fit.score_samples(x) + np.log(np.mean(y == name)) for name, fit in fits.items()], 1)
+    wrong = np.array(list(fits))[joint.argmax(1)] != y
+    return logsumexp(joint, axis=1).sum(), wrong.mean(), sum(fit.n_parameters_ for fit in fits.values())
+
+
+@pytest.mark.slow
+def test_mclusts_mixtures_of_thyroid():
+    """The same optima; what is maximised is the likelihood of each class, so that that of all rows may be a little lower at the top."""
+    x, y, entry = THYROID.drop(columns="diagnosis").to_numpy(float), np.array(THYROID["diagnosis"].tolist()), MCLUST["thyroid_MclustDA"]
+    log_likelihood, error, n_parameters = judged(of_classes(x, y, entry), x, y)
+    assert log_likelihood == pytest.approx(entry["loglik"], abs=0.01) and n_parameters == entry["df"]
+    assert error * 215 == pytest.approx(7) and entry["training_error"] * 215 == pytest.approx(8)
+
+
+@pytest.mark.slow
+def test_gaussians_of_wine_are_more_likely_than_mclusts():
+    """VVE: other common axes."""
+    wine, entry = load_wine(), MCLUST["wine13_EDDA"]
+    model = bg.DiscriminantAnalysis("gaussians", covariance_type="VVE").fit(wine.data, wine.target)
+    assert model.n_parameters_ == round(entry["df"]) and model.evaluate(wine.data, wine.target).error == entry["training_error"] == 0
+    assert 5.9 < model.log_likelihood_ - entry["loglik"] < 5.91 and 11.8 < -model.bic_ - entry["bic"] < 11.82
+
+
+@pytest.mark.slow
+def test_mclusts_mixtures_of_wine_rest_on_a_component_of_two_rows():
+    """It counts as collapsed here, so that the search ends elsewhere; from its rows the likelihood is mclust's, and a little more."""
+    wine, entry = load_wine(), MCLUST["wine13_MclustDA"]
+    x, y = wine.data, (wine.target + 1).astype(str)
+    fits = of_classes(x, y, entry)
+    assert not any(fit.collapsed_ for fit in fits.values())
+    third = x[y == "3"]
+    start = fcluster(linkage(zscore(third), "ward"), 3, "maxclust") - 1
+    with pytest.warns(bg.FitWarning, match="holds only rows"):
+        thin = bg.GaussianMixture(3, covariance_type="VEI", init_params=start, max_iter=5000).fit(third)
+    assert [len(found.rows) for found in thin.collapsed_] == [2]
+    log_likelihood, error, n_parameters = judged(fits | {"3": thin}, x, y)
+    assert 0 < log_likelihood - entry["loglik"] < 0.5 and error == 0 and n_parameters == entry["df"]
 
 
 @pytest.mark.parametrize(

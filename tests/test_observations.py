@@ -11,6 +11,8 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
+from bayesgmm.inference.arrange import Known
+from bayesgmm.inference.incomplete import never_together
 
 IRIS, _, SPECIES = bg.load_dataset("iris")
 FAITHFUL = bg.load_dataset("faithful").x
@@ -246,6 +248,28 @@ def test_rows_without_numbers_say_nothing():
     model = fit(bg.Observations(x, labels=labels), missing="at_random")
     assert model.log_likelihood_ == pytest.approx(fit(FAITHFUL).log_likelihood_, abs=1e-6)
     assert model.score_samples(bg.Observations(x, labels=labels)).sum() == pytest.approx(model.log_likelihood_, abs=1e-6)
+
+
+def test_pairs_of_columns_that_no_row_has_both_of():
+    x, weight = IRIS.copy(), np.ones(150)
+    x[1:75, 0], x[75:, 1] = np.nan, np.nan
+    assert never_together(Known(x)) == [] and never_together(Known(x[1:])) == [(0, 1)]
+    weight[0] = 0
+    assert never_together(Known(x, weight=weight)) == [(0, 1)]
+
+
+@pytest.mark.slow
+def test_covariances_that_no_row_tells_of_are_told():
+    x, weight = IRIS.copy(), np.ones(150)
+    x[1:75, 0], x[75:, 1], weight[0] = np.nan, np.nan, 0
+    options = {"n_components": 1, "missing": "at_random", "random_state": 0}
+    with pytest.warns(bg.FitWarning, match="No row has both of these columns: x0 and x1"):
+        bg.GaussianMixture(**options).fit(x, sample_weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bg.GaussianMixture(**options).fit(x)  # the first row has both
+        bg.GaussianMixture(covariance_type="diag", **options).fit(x, sample_weight=weight)
+        bg.BayesianGaussianMixture(**options).fit(x, sample_weight=weight)
 
 
 def test_a_number_that_no_row_has_may_leave_with_a_warning():

@@ -23,7 +23,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.points import Gaussian
 from bayesgmm.core.student import Student
 
 HALVINGS = 70
@@ -101,23 +103,28 @@ class Density:
 
         The distribution function is inverted by bisection between the quantiles of the components, to rounding.
         """
-        prob = np.asarray(prob, float)
-        if prob.ndim > 1 or not ((prob > 0) & (prob < 1)).all():
-            raise ValueError(f"prob must be probabilities strictly between 0 and 1, one or a list of them; got {prob.tolist()}.")
-        found = np.stack([self._quantile(p) for p in np.atleast_1d(prob)], -1)
-        return found if prob.ndim else found[..., 0]
+        known = _probabilities(prob)
+        if known is None or known.ndim > 1:
+            raise ValueError(f"prob must be probabilities strictly between 0 and 1, one or a list of them; got {prob!r}.")
+        found = np.stack([self._quantile(p) for p in np.atleast_1d(known)], -1)
+        return found if known.ndim else found[..., 0]
 
     def intervals(self, prob: float = 0.94) -> np.ndarray:
         """Lower and upper end (..., D, 2) of the interval of each column that leaves out equal tails."""
-        if not 0 < prob < 1:
+        known = _probabilities(prob)
+        if known is None or known.ndim:
             raise ValueError(f"prob must be a probability strictly between 0 and 1, such as 0.94; got {prob!r}.")
-        return self.quantile([(1 - prob) / 2, (1 + prob) / 2])
+        return self.quantile([(1 - known) / 2, (1 + known) / 2])
 
     def sample(self, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draw rows (..., n_samples, D); the same seed gives the same rows."""
         if not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
             raise ValueError(f"n_samples must be a whole number of at least 1; got {n_samples!r}.")
-        rng = np.random.default_rng(random_state)
+        try:
+            rng = np.random.default_rng(random_state)
+        except (TypeError, ValueError):
+            told = "a whole number of at least 0, a numpy generator or None"
+            raise ValueError(f"random_state must be {told}; got {random_state!r}.") from None
         lead, d = self.weights.shape[:-1], self.n_features
         reached = np.cumsum(self.weights, -1)[..., None, :]
         u = rng.random((*lead, n_samples))[..., None] * reached[..., -1:]
@@ -200,7 +207,17 @@ class Density:
         dof = np.broadcast_to(dof, (*component.shape, self.n_features if self.independent else 1))
         if np.isinf(dof).all():
             return np.ones(dof.shape)
-        return np.sqrt(dof / (2 * rng.standard_gamma(dof / 2)))
+        finite = np.where(np.isinf(dof), 1.0, dof)
+        return np.where(np.isinf(dof), 1.0, np.sqrt(finite / (2 * rng.standard_gamma(finite / 2))))
+
+
+def _probabilities(value: Any) -> np.ndarray | None:
+    """Numbers strictly between 0 and 1, or None if these are no such."""
+    try:
+        found = np.asarray(value, float)
+    except (TypeError, ValueError):
+        return None
+    return found if found.size and ((found > 0) & (found < 1)).all() else None
 
 
 def level(dof: np.ndarray, p: int) -> np.ndarray:
@@ -257,7 +274,7 @@ def predictive(posterior: Mixture, prior: Any, names: Sequence[str]) -> Density:
     structure, d = components.structure, components.n_features
     dense = lambda a: np.asarray(structure.to_dense(jnp.asarray(a), d))  # noqa: E731
     independent = structure.blocks(d).count > 1 and not isinstance(components, Student)
-    if not hasattr(components, "dof"):
+    if isinstance(components, Gaussian):
         k = len(weights)
         dispersions = np.broadcast_to(dense(components.covariance), (k, d, d))
         return _density(weights / weights.sum(), np.asarray(components.mean), dispersions, np.full(k, np.inf), independent, names)
@@ -277,6 +294,10 @@ def _density(weights, means, dispersions, dof, independent: bool, names: Sequenc
 
 def _student(components: Any, dense: Any) -> tuple[np.ndarray, ...]:
     """Means (K, D), scale matrices (K, D, D) and degrees of freedom (K,) of the Student t of each component."""
+    if isinstance(components, Frozen):
+        f, known = components.n_known, components.known
+        first = np.asarray(known.mean), dense(known.covariance), np.full(f, np.inf)
+        return tuple(np.concatenate(pair) for pair in zip(first, _student(components.law, dense), strict=True))
     if isinstance(components, Student):
         known, k = components.predictive(), len(components.mean)
         scale = np.broadcast_to(dense(known.covariance), (k, *known.mean.shape[1:] * 2))

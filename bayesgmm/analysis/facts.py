@@ -155,7 +155,7 @@ def _beside_kmeans(model, values: np.ndarray | None) -> tuple[int | None, list[i
 
 def _evidence(model, values: np.ndarray | None) -> Evidence | None:
     """The corrected bound where it takes no more than seconds and all rows count once."""
-    if values is None or model._n_rows != model._n_samples or model.posterior_.n_noise:
+    if values is None or model._n_rows != model._n_samples or model.posterior_.n_noise or model.posterior_.n_known:
         return None
     if len(values) * n_coefficients(model.posterior_) ** 2 > AFFORDABLE:
         return None
@@ -172,10 +172,12 @@ def _dense(model) -> np.ndarray:
 
 def _method(model, bayesian: bool) -> str:
     kind = "Gaussian" if model.student_t is None else "Student t"
+    known = model.prior_.n_known
+    told = f", {'the first component' if known == 1 else f'the first {known} components'} known" if known else ""
     if bayesian:
         law = "Dirichlet process" if model.weight_concentration_prior_type == "dirichlet_process" else "Dirichlet"
-        return f"Variational {kind} mixture ({law} weights)"
-    return f"{kind} mixture, maximum likelihood" if model.prior is None else f"{kind} mixture, maximum a posteriori"
+        return f"Variational {kind} mixture ({law} weights){told}"
+    return f"{kind} mixture, maximum {'likelihood' if model.prior is None else 'a posteriori'}{told}"
 
 
 def notes(model, columns: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from bayesgmm.analysis.parameters import plug_in
 from bayesgmm.analysis.rows import law_inward
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.points import Gaussian
 from bayesgmm.inference.arrange import Arranged, Known, arrange, scales
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import soft
@@ -49,7 +50,7 @@ def drawn_rows(posterior: Mixture, coordinates: Coordinates, known: Known, n_dra
     """Draws (n_draws, N, D) of whole rows, in the user's units: each of other parameters, where they have a law."""
     arranged, rng = arrange(known, coordinates), np.random.default_rng(seed)
     inner = law_inward(coordinates, posterior)
-    if hasattr(inner.components, "dof"):
+    if not isinstance(inner.components, Gaussian):
         points = mean_field(inner, n_draws, seed).points
         several = [jax.tree.map(lambda a, i=i: a[i], points) for i in range(n_draws)]
     else:

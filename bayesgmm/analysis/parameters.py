@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.coordinates import Coordinates
+from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.noise import without_noise
@@ -90,6 +91,11 @@ def draw_rows(posterior: Mixture, n: int, rng: np.random.Generator, box: np.ndar
 
 def _draw_components(components, counts: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """So many rows (K,) of each component."""
+    if isinstance(components, Frozen):
+        f = components.n_known
+        pairs = (_draw_components(law, n, rng) for law, n in ((components.known, counts[:f]), (components.law, counts[f:])) if len(n))
+        found, labels = zip(*pairs, strict=True)
+        return np.concatenate(found), np.concatenate([labels[0], *(f + more for more in labels[1:])])
     structure, d = components.structure, components.n_features
     tails = components.dof if isinstance(components, Student) else None
     components = components.predictive().law if isinstance(components, Student) else components

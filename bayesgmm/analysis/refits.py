@@ -15,13 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis.bootstrap import draw
+from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import product_form
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.cells import CHUNK, usable
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.halves import in_halves
-from bayesgmm.inference.loop import run
+from bayesgmm.inference.loop import Result, run
 
 TOLERANCE = 1e-10
 """Nats a row still to come at which a fit has converged."""
@@ -68,8 +70,15 @@ def _left_out(prior: Mixture, start: Mixture, x, weight, sets):
 
 def _fitted(prior: Mixture, start: Mixture, x, weight):
     result = run(prior, start, x, weight, TOLERANCE, MOST_STEPS, max_steps=MOST_STEPS, depth=DEPTH, form=product_form, chunk_size=CHUNK)
-    fine = usable(prior.components, result.posterior, result.stats) & jnp.isfinite(result.lower_bound)
-    return result.posterior, fine
+    return result.posterior, _fine(prior.components, result) & jnp.isfinite(result.lower_bound)
+
+
+def _fine(law, result: Result):
+    """Whether no component collapsed, of those that were learnt."""
+    posterior, stats = result.posterior, result.stats
+    if isinstance(law, Frozen):
+        posterior, stats, law = replace(posterior, components=law.others(posterior.components)), law.parts(stats)[1], law.law
+    return usable(law, posterior, stats)
 
 
 def _in_batches(function: Callable, sets, size: int, notify: Callable[[int], None]) -> Refits:

@@ -21,7 +21,7 @@ class Mixture:
     ----------
     weights : Dirichlet, StickBreaking, FlatWeights or PointWeights
     components : NormalWishart, FlatGaussian, SharedGaussian or Gaussian
-        Or `Student` around one of these; with `NoiseShare` weights, `WithNoise` around that.
+        Or `Student` around one of these; with `NoiseShare` weights, `WithNoise` around that. `Frozen`: some are known.
     """
 
     weights: Any
@@ -43,6 +43,11 @@ class Mixture:
     def n_noise(self) -> int:
         """1 where the last component is noise, 0 otherwise."""
         return getattr(self.components, "n_noise", 0)
+
+    @property
+    def n_known(self) -> int:
+        """How many components, the first ones, are known."""
+        return getattr(self.components, "n_known", 0)
 
     @property
     def searches(self) -> bool:
@@ -136,6 +141,10 @@ class MAP:
     @property
     def n_noise(self) -> int:
         return self.prior.n_noise
+
+    @property
+    def n_known(self) -> int:
+        return self.prior.n_known
 
     @property
     def weights(self):

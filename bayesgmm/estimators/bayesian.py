@@ -14,6 +14,7 @@ from bayesgmm.core.noise import first
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.bayesian_prior import make_prior
 from bayesgmm.estimators.evidence import importance_evidence, rows_of_fit
+from bayesgmm.estimators.freezing import check_learnt, held, with_frozen
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.sensitivity import Sensitivity, sensitivity
 from bayesgmm.estimators.training import (
@@ -89,6 +90,10 @@ class BayesianGaussianMixture(MixtureEstimator):
     missing : {"error", "at_random"}, default "error"
         What NaN in the rows means: a mistake, or a number that is missing at random, given those that are there. Bound and likelihood
         are then exactly those of the numbers that are there.
+    frozen : (array (F, D), array), optional
+        Means and covariances, shaped as those of ``covariances_``, of F components that are known, in units of the data: the fit finds
+        their weights and all of the others. They come first, in the order given, and stay even if they hold no rows. Not for covariances
+        that components share. Wherever sticks are sorted, known components take their places among the others by their counts.
     noise : {None, "box", "hull"} or float, default None
         Whether one more component holds rows that belong to none, uniform over a region: its volume in units of the data, or that of the
         box around the rows (along the columns or along the principal axes, whichever is smaller), or of their convex hull.
@@ -161,6 +166,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         chunk_size=None,
         dtype="float64",
         missing="error",
+        frozen=None,
         noise=None,
         student_t=None,
     ):
@@ -186,11 +192,12 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.chunk_size = chunk_size
         self.dtype = dtype
         self.missing = missing
+        self.frozen = frozen
         self.noise = noise
         self.student_t = student_t
 
     def _prior(self, problem: Problem) -> Mixture:
-        return make_prior(self, problem)
+        return with_frozen(make_prior(self, problem), self, problem)
 
     def _search(self, prior: Mixture, problem: Problem, training: Training) -> Fit:
         """Restarts, then fewer components on the best of them."""
@@ -198,7 +205,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         last = previous(self, problem)
         if last is not None:
             prior = first(prior, last[1].n_components) if last[1].n_components < prior.n_components else prior
-            starts = [lambda: last[1]]
+            starts = [lambda: held(prior, last[1])]
         else:
             starts = make_starts(self, prior, problem, training, self.n_components)
         fits = best_of(prior, starts, problem, settings, notify=notify)
@@ -239,6 +246,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         ValueError
             Other rows, or other weights, than those of the fit.
         """
+        self._check_fitted()
+        check_learnt(self, "log_evidence", " (lower_bound_ is)")
         prior, posterior, y, weight = rows_of_fit(self, X, sample_weight, part=True)
         return evidence(prior, posterior, self.lower_bound_, self._counts, *for_passes(y, weight), self._n_named)
 
@@ -299,6 +308,9 @@ class BayesianGaussianMixture(MixtureEstimator):
         ----------
         Giordano, Broderick & Jordan (2015), NIPS; Vehtari et al. (2024), JMLR 25(72); Ishwaran & James (2001), JASA 96.
         """
+        self._check_fitted()
+        if method != "mean_field":
+            check_learnt(self, f"uncertainty by method={method!r}", ' (method="mean_field" is)')
         chains = {"n_chains": n_chains, "n_burn": n_burn, "thin": thin}
         return uncertainty(self, X, sample_weight, method, n_draws, random_state, chains, verbose)
 

@@ -13,6 +13,7 @@ from bayesgmm.analysis.rows import Look, Pass
 from bayesgmm.core.pytree import replace
 from bayesgmm.estimators.checkpoint import Checkpoint
 from bayesgmm.estimators.course import PASSES, Course
+from bayesgmm.estimators.freezing import n_frozen
 from bayesgmm.estimators.training import (
     COVARIANCE_TYPES,
     Training,
@@ -116,7 +117,8 @@ class FromSource:
         self.survey, self.training = read_sample(source, estimator.n_components, estimator.random_state, self.told)
         make_room()
         layout = self.survey.lay_out(COVARIANCE_TYPES[estimator.covariance_type][0])
-        self.problem = laid_out(self.training.values, self.training.weight, layout, estimator.dtype)
+        problem = laid_out(self.training.values, self.training.weight, layout, estimator.dtype)
+        self.problem = dataclasses.replace(problem, n_fixed=n_frozen(estimator))
         kind = {"dtype": estimator.dtype, "chunk_size": self.settings.chunk_size}
         saved = None if checkpoint is None else Checkpoint(checkpoint, identity(estimator, self.survey, source, passes), source.shared)
         self._course = Course(
@@ -233,6 +235,7 @@ def further_rows(estimator: Any, X: Any, sample_weight: Any) -> InMemory:
     names = getattr(estimator, "feature_names_in_", None)
     training = Training(values, None if names is None else tuple(names), check_weights(sample_weight, len(values)))
     problem = in_coordinates(*training.used(), estimator._coordinates, estimator.dtype)
+    problem = dataclasses.replace(problem, n_fixed=n_frozen(estimator))
     return InMemory(training, problem, settings_of(estimator), estimator.n_rows_seen_, float(estimator._stats.counts.sum()))
 
 

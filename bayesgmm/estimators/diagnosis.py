@@ -160,7 +160,7 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
         told("diagnose: leaving out rows ...")
         driven = None if sure is None else _influence(model, data, fit, resp, sure)
         told("diagnose: importance weights ...")
-        k_hat = _k_hat(model, data, seed) if model._bayesian and k > 1 else np.nan
+        k_hat = _k_hat(model, data, seed) if model._bayesian and k > 1 and not model.posterior_.n_known else np.nan
         told("diagnose: searching from other starts ...")
         search = _search(model, X, sample_weight, seed)
         return Diagnosis(

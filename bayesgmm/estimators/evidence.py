@@ -16,6 +16,7 @@ from bayesgmm.analysis.pareto import FEWEST
 from bayesgmm.analysis.rows import law_inward, rows_inward
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitWarning, in_float64
+from bayesgmm.estimators.freezing import check_learnt
 from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_given
 from bayesgmm.inference.arrange import Known, arrange, for_passes
@@ -119,6 +120,7 @@ def importance_evidence(models: Any, X: Any, sample_weight: Any = None, n_draws:
     check_number("n_draws", n_draws, FEWEST, high=MOST_DRAWS, integer=True)
     seed = check_seed(random_state)
     for model in fits:
+        check_learnt(model, "importance_evidence")
         importance.check_exchangeable(model.prior_)
     prior, posterior, y, weight = rows_of_fit(fits[0], X, sample_weight)
     others = [rows_of_fit(model, X, sample_weight)[1] for model in fits[1:]]

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
-from bayesgmm.analysis.rows import law_inward
-from bayesgmm.core.frozen import Frozen
+from bayesgmm.analysis.facts import column_names
 from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.noise import around, gaussians, without_noise
 from bayesgmm.core.points import Gaussian
@@ -18,18 +17,19 @@ from bayesgmm.core.pytree import replace
 from bayesgmm.core.shared import SharedGaussian
 from bayesgmm.core.weights import FlatWeights, PointWeights
 from bayesgmm.estimators.base import FitWarning
-from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, fewest_rows, restricted, sharing_of
+from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, fewest_rows, restricted
+from bayesgmm.estimators.freezing import held, n_frozen, with_frozen
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import (
     Training,
     announcer,
     make_starts,
-    n_frozen,
     previous,
     settings_of,
 )
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_ml import uncertainty
+from bayesgmm.inference.incomplete import never_together
 from bayesgmm.inference.priors import default_components, flat_components
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit, best_of
@@ -255,6 +255,7 @@ class GaussianMixture(MixtureEstimator):
         self.collapsed_ = ()
         if self.prior is not None:
             return
+        _tell_of_pairs(self, problem)
         mask = self._collapsed(fit.result)
         scale = problem.column_scale
         self.collapsed_ = describe(without_noise(self.posterior_), mask, scale, getattr(self, "labels_", None))
@@ -262,10 +263,7 @@ class GaussianMixture(MixtureEstimator):
             warnings.warn(collapse_message(self.collapsed_, getattr(self, "feature_names_in_", None)), FitWarning, stacklevel=4)
 
     def _prior(self, problem: Problem):
-        prior = self._prior_of_all(problem)
-        if self.frozen is None:
-            return prior
-        return Frozen(prior, law_inward(problem.coordinates, check_frozen(self, problem)))
+        return with_frozen(self._prior_of_all(problem), self, problem)
 
     def _prior_of_all(self, problem: Problem):
         """What the parameters say of components that are not known."""
@@ -294,7 +292,7 @@ class GaussianMixture(MixtureEstimator):
     def _starts(self, prior, problem: Problem, training: Training) -> list:
         last = previous(self, problem)
         if last is not None and last[1].n_components == prior.n_components:
-            return [lambda: last[1]]
+            return [lambda: held(prior, last[1])]
         starts = make_starts(self, prior, problem, training, self.n_components)
         given = (self.weights_init, self.means_init, self.precisions_init)
         if all(value is None for value in given):
@@ -319,8 +317,7 @@ class GaussianMixture(MixtureEstimator):
             covariance = structure.inverse(structure.factor(jnp.asarray(precision)))
             covariance = covariance[None] if tied else covariance
         given = problem.coordinates.mixture_inward(Mixture(weights, Gaussian(means, covariance, structure)))
-        if isinstance(prior, Frozen):
-            return prior.fixed(given)
+        given = held(prior, given)
         law = gaussians(prior.components)
         if isinstance(law, SharedGaussian):  # the loop starts from a model of the family
             given = replace(given, components=law.restricted(given.components, given.weights.mean()))
@@ -328,18 +325,20 @@ class GaussianMixture(MixtureEstimator):
         return Mixture(weights, around(start.components, given.components))
 
 
-def check_frozen(model: GaussianMixture, problem: Problem) -> Gaussian:
-    """Components that are known, in the units of the data."""
-    structure, tied = COVARIANCE_TYPES[model.covariance_type]
-    if tied or sharing_of(model.covariance_type):
-        raise ValueError(f"frozen components need covariances of their own; covariance_type={model.covariance_type!r} shares them.")
-    if model.noise is not None or model.student_t is not None:
-        raise ValueError("frozen components are for Gaussian ones without noise: leave noise and student_t out.")
-    (means, covariances), n, d = model.frozen or ((), ()), problem.n_fixed, problem.n_features
-    means = check_array("The means in frozen", np.atleast_2d(means), (n, d))
-    covariances = check_array("The covariances in frozen", covariances, (n,) + (d,) * structure.rank)
-    check_positive_definite("The covariances in frozen", covariances, structure.rank)
-    return Gaussian(jnp.asarray(means), jnp.asarray(covariances), structure)
+def _tell_of_pairs(model: GaussianMixture, problem: Problem) -> None:
+    """Warn where covariances are asked for that no row tells anything of."""
+    pairs = [] if problem.known is None or problem.structure.rank < 2 else never_together(problem.known)
+    if pairs:
+        names = column_names(model)
+        told = "; ".join(f"{names[i]} and {names[j]}" for i, j in pairs[:3]) + (
+            f" and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
+        )
+        warnings.warn(
+            f"No row has both of these columns: {told}. The likelihood does not determine their covariance within a component, and where "
+            "the fit ends depends on its start; take covariance_type='diag', or a prior.",
+            FitWarning,
+            stacklevel=5,
+        )
 
 
 def _check_map_prior(prior: Mixture, k: int, d: int, structure, tied: bool) -> None:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.noise import gaussians, without_noise
 from bayesgmm.core.structures import Structure
@@ -18,6 +17,7 @@ from bayesgmm.core.student import Student
 from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_covariance_type, kind_of, word_for
+from bayesgmm.estimators.freezing import n_frozen
 from bayesgmm.estimators.robust import check_gaussian, check_noise, check_tails
 from bayesgmm.frames import Rows
 from bayesgmm.inference.arrange import Known
@@ -32,7 +32,6 @@ from bayesgmm.observations import Observations
 from bayesgmm.validation import (
     INSTEAD,
     MOST,
-    brief,
     check_columns,
     check_enough,
     check_flag,
@@ -268,19 +267,6 @@ def prepared(training: Training, structure: Structure, dtype: str = "float64") -
     return prepare(*training.used(), structure, dtype) if known is None else prepare_known(known, structure, dtype)
 
 
-def n_frozen(estimator) -> int:
-    """Components that are known beforehand."""
-    given = getattr(estimator, "frozen", None)
-    if given is None:
-        return 0
-    if not isinstance(given, (tuple, list)) or len(given) != 2:
-        raise ValueError(f"frozen must be a pair, means (F, D) and covariances of F components; got {brief(given)}.")
-    n = len(np.atleast_2d(given[0]))
-    if n > estimator.n_components:
-        raise ValueError(f"frozen has {n} components, more than n_components = {estimator.n_components}.")
-    return n
-
-
 def make_starts(estimator, prior, problem: Problem, training: Training, n_components: int) -> list:
     """Functions without arguments, each making one starting posterior."""
     n_components = int(n_components)
@@ -301,7 +287,7 @@ def make_starts(estimator, prior, problem: Problem, training: Training, n_compon
     known = training.used_known
     limits = known if known is not None and known.limits else None
     few = limits is not None or len(problem.x) <= SAMPLE
-    fixed = prior.known if isinstance(prior, Frozen) else None
+    fixed = getattr(prior.components, "known", None)
     spaces = _spaces(problem) if few else ()
     sparse_of_all = sparse_of(problem) if few else None
 
@@ -362,6 +348,8 @@ def previous(estimator, problem: Problem) -> tuple[Mixture, Mixture] | None:
         raise ValueError(f"{told} {'a' if last.n_noise else 'no'} noise component; set warm_start=False.")
     if isinstance(without_noise(last).components, Student) != (estimator.student_t is not None):
         raise ValueError(f"{told} {'other' if estimator.student_t is None else 'no'} tails (student_t); set warm_start=False.")
+    if estimator.prior_.n_known != n_frozen(estimator):
+        raise ValueError(f"{told} {estimator.prior_.n_known or 'no'} frozen components, not {n_frozen(estimator)}; set warm_start=False.")
     inner, law = without_noise(last), gaussians(last.components)
     kind = law.structure, law.tied, getattr(gaussians(estimator.prior_.components), "sharing", None)
     if kind != kind_of(estimator.covariance_type):

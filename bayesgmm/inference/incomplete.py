@@ -66,6 +66,15 @@ def one_gaussian(known: Known, structure: Structure) -> tuple[np.ndarray, np.nda
     return mean + scale * inner, dense * np.outer(scale, scale), np.where(complete, known.values, filled)
 
 
+def never_together(known: Known) -> list[tuple[int, int]]:
+    """Pairs of columns that no row has both of."""
+    seen = (~np.isnan(known.values)).astype(float)
+    if known.weight is not None:
+        seen = seen[known.weight > 0]
+    first, second = np.nonzero(np.triu(seen.T @ seen == 0, 1))
+    return list(zip(first.tolist(), second.tolist(), strict=True))
+
+
 def known_moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weighted means and standard deviations of the numbers that are there, by column."""
     share = np.where(np.isnan(values), 0, weight[:, None])

@@ -40,6 +40,12 @@ def alive(fit: Fit) -> np.ndarray:
     return np.flatnonzero(present[: len(present) - fit.prior.n_noise])
 
 
+def removable(fit: Fit) -> np.ndarray:
+    """Those that may leave: components that are known stay, whatever they hold."""
+    kept = alive(fit)
+    return kept[kept >= fit.prior.n_known]
+
+
 def merged_stats(stats: Stats, a, b) -> Stats:
     """Statistics after component ``b`` gave all its rows to ``a``."""
 
@@ -82,7 +88,7 @@ def _taken(prior: Mixture, posterior: Mixture, stats: Stats, index) -> tuple[Mix
 def drop_empty(fit: Fit, problem: Problem, settings: Settings) -> Fit:
     """Remove all components that hold no data at once."""
     counts = np.asarray(fit.result.stats.counts)
-    empty = [k for k in alive(fit) if counts[k] < EMPTY]
+    empty = [k for k in removable(fit) if counts[k] < EMPTY]
     if not empty or len(empty) == len(alive(fit)):
         return fit
     prior, posterior = fit.prior, fit.result.posterior
@@ -95,7 +101,7 @@ def drop_empty(fit: Fit, problem: Problem, settings: Settings) -> Fit:
 def merges(fit: Fit, least: float = -np.inf) -> Iterator[tuple[Mixture, Mixture]]:
     """Smaller models with two components made one, the best first; those that gain no more than ``least`` at best are left out."""
     kept = alive(fit)
-    pairs = np.array([(a, b) for i, a in enumerate(kept) for b in kept[i + 1 :]])
+    pairs = np.array([(a, b) for i, a in enumerate(kept) for b in kept[i + 1 :] if b >= fit.prior.n_known])
     if not len(pairs):
         return
     width = fit.prior.n_components * (fit.prior.n_components - 1) // 2
@@ -108,8 +114,8 @@ def merges(fit: Fit, least: float = -np.inf) -> Iterator[tuple[Mixture, Mixture]
 
 def _deletes(fit: Fit) -> Iterator[tuple[Mixture, Mixture]]:
     """Smaller models without one component, the lightest first."""
-    kept = alive(fit)
-    if len(kept) > 1:
+    kept = removable(fit)
+    if len(alive(fit)) > 1:
         counts = np.asarray(fit.result.stats.counts)
         for k in kept[np.argsort(counts[kept])]:
             yield without(fit.prior, fit.result.posterior, k)
@@ -151,8 +157,10 @@ def simplify(fit: Fit, problem: Problem, settings: Settings, notify: Callable[[s
 
 
 def order(fit: Fit, first: int = 0) -> np.ndarray:
-    """Components that exist: those of the ``first`` places as they are, which labels of rows name, others by decreasing weight, noise."""
-    counts, kept = np.asarray(fit.result.stats.counts), alive(fit)
+    """Components that exist: those of the ``first`` places, which labels of rows name, and known ones as they are; others by decreasing
+    weight; noise.
+    """
+    counts, kept, first = np.asarray(fit.result.stats.counts), alive(fit), max(first, fit.prior.n_known)
     named, others = kept[kept < first], kept[kept >= first]
     noise = np.arange(len(counts) - fit.prior.n_noise, len(counts))
     return np.concatenate([named, others[np.argsort(-counts[others], kind="stable")], noise])

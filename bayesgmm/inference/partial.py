@@ -17,11 +17,12 @@ import numpy as np
 from jax.scipy.special import digamma, logsumexp
 
 from bayesgmm.core.components import NormalWishart
+from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.latent import Completed, Latent, completed, latent, student_log_prob
 from bayesgmm.core.linalg import NEVER, solve_lower
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.noise import WithNoise
-from bayesgmm.core.pytree import pytree
+from bayesgmm.core.pytree import pytree, replace
 from bayesgmm.core.statistics import Natural, Stats, log_tail
 from bayesgmm.core.student import Student
 from bayesgmm.inference.kernel import accumulate, soft
@@ -105,11 +106,14 @@ class Partial:
         scores = self._scores(self._turned(known))
         return self._together(scores, weight, soft)[0] if self.group is not None else weight @ logsumexp(scores, axis=0)
 
-    def predictive_log_prob(self, law: NormalWishart | Student | WithNoise):
+    def predictive_log_prob(self, law: NormalWishart | Student | Frozen | WithNoise):
         """Log density (N', K) of the numbers seen under each component, in the user's units: Student t (Bishop 10.81-10.82)."""
         if isinstance(law, WithNoise):
             noise = -jnp.repeat((self.seen * law.region.log_sides).sum(1), self.x.shape[1])
             return jnp.concatenate([self.predictive_log_prob(law.law), noise[:, None]], 1)
+        if isinstance(law, Frozen):
+            known = replace(self, allowed=None)._scores(self._latent(law.structure, law.known.natural())).T
+            return jnp.concatenate([known, self.predictive_log_prob(law.law)], 1) if len(law.law.mean) else known
         structure, d, k = law.structure, law.n_features, len(law.mean)
         count, size, _ = structure.blocks(d)
         heavy = isinstance(law, Student)

@@ -135,7 +135,8 @@ def tails(found: Any) -> Check | None:
     if not found.model._bayesian or found.model.n_components_ == 1:
         return None
     if np.isnan(found.k_hat):
-        return Check("posterior", UNKNOWN, "Too many parameters for importance weights.")
+        why = "Some components are known (frozen)" if found.model.posterior_.n_known else "Too many parameters"
+        return Check("posterior", UNKNOWN, f"{why}: no importance weights.")
     if found.k_hat > TRUSTED:
         advice = 'intervals around the fit are not to be trusted; use uncertainty(X, method="gibbs").'
         return Check(
