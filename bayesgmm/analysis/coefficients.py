@@ -67,17 +67,11 @@ def n_all_coefficients(posterior: Mixture) -> int:
 
 def found_hidden(posterior: Mixture, x, weight) -> Hidden:
     """Eigenvalues of the linear response and their directions, of rows (N, D), or known in part, with weights (N,)."""
-    root, information = (np.asarray(part) for part in _both(posterior, x, weight))
+    root = np.asarray(coefficient_root(posterior))
+    information = np.asarray(hidden(posterior, x, weight, apart=True) if in_part(x) else information_of(posterior, x, weight))
     lost, vectors = np.linalg.eigh(root.T @ information @ root)
     kept = np.flatnonzero(np.abs(lost) > NOTHING)[::-1]
     return Hidden(1 - lost[kept], information @ (root @ vectors[:, kept]) / lost[kept])
-
-
-@jit
-def _both(posterior: Mixture, x, weight):
-    """Lower root (C, C) of V, and G (C, C)."""
-    information = hidden(posterior, x, weight, apart=True) if in_part(x) else _information(posterior, x, weight)
-    return _root(posterior), information
 
 
 def own_coordinates(law: NormalWishart) -> NormalWishart:
@@ -96,8 +90,9 @@ def _places(k: int, d: int, products: int, tied: bool) -> np.ndarray:
     return np.concatenate([first, second], 1)
 
 
-def _root(posterior: Mixture):
-    """Lower root of the covariance of the coefficients."""
+@jit(brief=True)
+def coefficient_root(posterior: Mixture):
+    """Lower root (C, C) of the covariance of the coefficients."""
     law = own_coordinates(gaussians(posterior.components))
     (k, d), products = law.mean.shape, law.structure.n_parameters(law.n_features)
     if law.tied:
@@ -134,8 +129,9 @@ def _rows_of_own(law: NormalWishart, x):
     return jnp.broadcast_to(jnp.moveaxis(own, 0, 1), (len(x), k, own.shape[2]))
 
 
-def _information(posterior: Mixture, x, weight):
-    """Covariance of the features of complete rows under q(labels, u), summed over rows."""
+@jit
+def information_of(posterior: Mixture, x, weight):
+    """Covariance (C, C) of the features of complete rows under q(labels, u), summed over rows."""
     law, natural = gaussians(posterior.components), posterior.natural()
     (k, d), products = law.mean.shape, law.structure.n_parameters(law.n_features)
     place = _places(k, d, products, law.tied)

@@ -25,6 +25,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
 from bayesgmm.estimators.covariance_types import count_parameters
 from bayesgmm.estimators.evidence import MOST_DRAWS
+from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.compiling import jit
@@ -143,6 +144,7 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
     model._check_fitted()
     check_number("n_draws", n_draws, FEWEST, high=MOST_DRAWS, integer=True)
     seed = check_seed(random_state)
+    check_gaussian(model, "diagnose", "compare bounds and BIC, and see how sure the estimates are by uncertainty")
     values, weight = read_rows_of_fit(model, X, sample_weight)
     numbers = np.flatnonzero(weight > 0)
     data, k = _Data(values[numbers], weight[numbers], numbers), model.n_components_
