@@ -93,7 +93,7 @@ class Around:
         return jnp.log(learnt / now) / self.width
 
 
-PLAIN = Around(None, jnp.zeros(0))
+PLAIN = Around(None, np.zeros(0))  # type: ignore[arg-type]
 """Nothing."""
 
 
@@ -103,7 +103,7 @@ def tails(components: Any) -> Student | None:
     return law if isinstance(law, Student) else None
 
 
-def surroundings_of(point: Mixture, counts: np.ndarray) -> Around:
+def around_of(point: Mixture, counts: np.ndarray) -> Around:
     r"""What is around an estimate; with labels and weights the log degrees of freedom have information
     :math:`N
 u^2[\psi'(

@@ -16,7 +16,9 @@ import numpy as np
 
 from bayesgmm.analysis.bootstrap import draw
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import gaussians
 from bayesgmm.core.statistics import product_form
+from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.cells import CHUNK, usable
 from bayesgmm.inference.compiling import jit
@@ -39,7 +41,7 @@ class Refits(NamedTuple):
     Attributes
     ----------
     points : Mixture
-        Of `PointWeights` (S, K) and `Gaussian` components with leading axis S; of laws where the prior is one.
+        Of `PointWeights` (S, K), with noise (S, K + 1), and components with leading axis S; of laws where the prior is one.
     usable : ndarray of bool, shape (S,)
         False where a component collapsed onto a few rows, or the fit failed.
     """
@@ -54,9 +56,9 @@ def _reweighted(prior: Mixture, start: Mixture, x, weights):
 
 
 @jit
-def _simulated(prior: Mixture, start: Mixture, keys, weight):
+def _simulated(prior: Mixture, start: Mixture, keys, weight, box):
     def one(key):
-        return _fitted(prior, start, draw(key, start, len(weight)), weight)
+        return _fitted(prior, start, draw(key, start, len(weight), box), weight)
 
     return jax.vmap(one)(keys)
 
@@ -68,8 +70,12 @@ def _left_out(prior: Mixture, start: Mixture, x, weight, sets):
 
 def _fitted(prior: Mixture, start: Mixture, x, weight):
     result = run(prior, start, x, weight, TOLERANCE, MOST_STEPS, max_steps=MOST_STEPS, depth=DEPTH, form=product_form, chunk_size=CHUNK)
-    fine = usable(prior.components, result.posterior, result.stats) & jnp.isfinite(result.lower_bound)
-    return result.posterior, fine
+    posterior, stats = result.posterior, result.stats
+    proper = stats._replace(counts=stats.counts[: posterior.n_components - posterior.n_noise])
+    fine = usable(gaussians(prior.components), posterior, proper) & jnp.isfinite(result.lower_bound)
+    if posterior.n_noise:
+        posterior = Mixture(PointWeights(posterior.weights.mean()), posterior.components)
+    return posterior, fine
 
 
 def _in_batches(function: Callable, sets, size: int, notify: Callable[[int], None]) -> Refits:
@@ -95,11 +101,13 @@ def reweighted(prior: Mixture, point: Mixture, x, weights: np.ndarray, notify: C
     return _in_batches(lambda some: _reweighted(prior, point, x, some), jnp.asarray(weights), size, notify)
 
 
-def simulated(prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, notify: Callable[[int], None]) -> Refits:
-    """Fits of sets of rows drawn from the estimate, as many as there are weights (N,), which are all 1."""
+def simulated(
+    prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, notify: Callable[[int], None], box: tuple | None = None
+) -> Refits:
+    """Fits of sets of rows drawn from the estimate, as many as there are weights (N,), which are all 1; ``box`` as for `bootstrap.draw`."""
     keys = jax.random.split(jax.random.key(seed), n_sets)
     size = _batch(len(weight), n_sets, point.n_components)
-    return _in_batches(lambda some: _simulated(prior, point, some, weight), keys, size, notify)
+    return _in_batches(lambda some: _simulated(prior, point, some, weight, box), keys, size, notify)
 
 
 def left_out(prior: Mixture, start: Mixture, x, weight, rows: np.ndarray, less: np.ndarray, notify: Callable[[int], None]) -> Refits:
