@@ -38,7 +38,12 @@ WEIGHT = np.resize([1.0, 2.0, 1.0], N)
 SIDES = np.array([12.0, 9.0])
 KINDS = ("noise", "tails", "both")
 CHARTED = [(name, tied, "asymmetric") for name in ("full", "diag", "spherical") for tied in (False, True)]
-KEPT = {("full-free-sticks", "both"), ("full-tied-asymmetric", "noise"), ("full-tied-asymmetric", "tails"), ("diag-free-asymmetric", "tails")}
+KEPT = {
+    ("full-free-sticks", "both"),
+    ("full-tied-asymmetric", "noise"),
+    ("full-tied-asymmetric", "tails"),
+    ("diag-free-asymmetric", "tails"),
+}
 
 
 def marked(values):
@@ -154,7 +159,7 @@ def test_the_corrected_bound_is_nearer_to_the_evidence(kind):
 
 
 def expected_coefficients(q: Mixture, base: Mixture):
-    """Expected coefficients under one fit, on rows standardised by each component of another: in the order of the package, products aside."""
+    """Of one fit, on rows standardised by each component of another: in the order of the package, products aside."""
     law, own = gaussians(q.components), gaussians(base.components)
     structure, factor = law.structure, law.structure.factor(own.scale)
     mean = jax.vmap(structure.solve)(factor, law.mean - own.mean)
@@ -206,7 +211,9 @@ def test_the_covariance_is_the_response_of_the_optimum(structure):
         np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("structure", "tied", "law"), [("full", True, "sticks"), *(pytest.param(*kind, marks=pytest.mark.slow) for kind in CHARTED)])
+@pytest.mark.parametrize(
+    ("structure", "tied", "law"), [("full", True, "sticks"), *(pytest.param(*kind, marks=pytest.mark.slow) for kind in CHARTED)]
+)
 def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, law):
     """With the log probability of a row, its label and a weight of one half, against that of noise: within five standard errors."""
     x, prior = rows(14), model(Case("vb", structure, tied, "conjugate", law), "noise")

@@ -180,9 +180,9 @@ def _products(chart: Chart) -> np.ndarray:
 
 
 def with_all_coefficients(chart: Chart) -> np.ndarray:
-    """Covariance (P, C) of the coordinates with coefficients that are not standardised, in the order of `bayesgmm.analysis.coefficients`."""
+    """Covariance (P, C) of the coordinates with coefficients as `bayesgmm.analysis.coefficients` has them, not standardised."""
     law = chart.posterior.components
-    (k, d), widths = law.mean.shape, np.asarray(chart.width)
+    k, widths = len(law.mean), np.asarray(chart.width)
     (m, length), copies = widths.shape, law.structure.blocks(law.n_features).copies
     shares, _, logs, below = places(chart)
     labels, by_weights = np.zeros((below.stop, k, 1)), chart.weights.log_covariance()

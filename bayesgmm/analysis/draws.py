@@ -148,8 +148,8 @@ def aligned(points: Mixture, labels: np.ndarray, pivot: np.ndarray, weight: np.n
     tied = law.covariance.shape[1] < k
     moved = replace(law, mean=take(law.mean), covariance=law.covariance if tied else take(law.covariance))
     renamed = np.take_along_axis(np.argsort(everything, 1), labels.astype(np.int64), 1)
-    weights = PointWeights(np.take_along_axis(weights, everything, 1))
-    return Mixture(weights, around(_tails_taken(points.components, take), moved)), renamed
+    known = PointWeights(np.take_along_axis(weights, everything, 1))  # type: ignore[arg-type]
+    return Mixture(known, around(_tails_taken(points.components, take), moved)), renamed
 
 
 def _tails_taken(components: Any, take: Callable) -> Any:
@@ -202,7 +202,7 @@ def _normalised(points: Mixture, n_noise: int = 0) -> Mixture:
     weights = points.weights.weights
     own, noise = np.split(weights, [weights.shape[1] - n_noise], axis=1)
     own = own / own.sum(1, keepdims=True) * (1 - noise.sum(1, keepdims=True))
-    return Mixture(PointWeights(np.concatenate([own, noise], 1)), points.components)
+    return Mixture(PointWeights(np.concatenate([own, noise], 1)), points.components)  # type: ignore[arg-type]
 
 
 @jit

@@ -89,8 +89,8 @@ class Around:
         """Coordinates (J,) of degrees of freedom."""
         if not len(self.width):
             return jnp.zeros(0)
-        learnt, now = (tails(each).dof[: len(self.width)] for each in (components, self.components))
-        return jnp.log(learnt / now) / self.width
+        found, known = tails(components), tails(self.components)
+        return jnp.log(found.dof / known.dof)[: len(self.width)] / self.width  # type: ignore[union-attr]
 
 
 PLAIN = Around(None, np.zeros(0))  # type: ignore[arg-type]
@@ -104,11 +104,9 @@ def tails(components: Any) -> Student | None:
 
 
 def around_of(point: Mixture, counts: np.ndarray) -> Around:
-    r"""What is around an estimate; with labels and weights the log degrees of freedom have information
-    :math:`N
-u^2[\psi'(
-u/2)/4 - 1/(2
-u)]`.
+    """What is around an estimate, its logs of degrees of freedom measured by their errors if rows had labels and weights.
+
+    The information is then ``rows * dof**2 * (trigamma(dof / 2) / 4 - 1 / (2 * dof))``.
 
     Parameters
     ----------

@@ -113,5 +113,5 @@ def predict(
                 noise = noise / np.sqrt(rng.chisquare(dof[i, j], (len(noise), 1)) / dof[i, j])
             found[i, mine] = means[i, j] + noise @ factors[i, min(j, len(factors[i]) - 1)].T
         if box is not None:
-            found[i, labels == k] = rng.uniform(*box, (int((labels == k).sum()), d))
+            found[i, labels == k] = rng.uniform(box[0], box[1], (int((labels == k).sum()), d))
     return found

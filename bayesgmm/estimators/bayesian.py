@@ -241,8 +241,8 @@ class BayesianGaussianMixture(MixtureEstimator):
 
         Notes
         -----
-        Noise and the weights of rows in heavy tails are hidden as labels are, and corrected for in the same way. Degrees of freedom are held
-        at those of the fit: learnt ones are paid for by neither the bound nor the evidence.
+        Noise and the weights of rows in heavy tails are hidden as labels are, and corrected for in the same way. Degrees of freedom are
+        held at those of the fit: learnt ones are paid for by neither the bound nor the evidence.
         """
         prior, posterior, y, weight = rows_of_fit(self, X, sample_weight, part=True)
         return evidence(prior, posterior, self.lower_bound_, self._counts, *for_passes(y, weight), self._n_named)

@@ -64,8 +64,8 @@ class Intervals(dict):
 class Uncertainty:
     """Draws of the parameters of a fitted mixture, components in the order of the fit's.
 
-    What it says of rows it says of every row given, also of those with a weight of 0, each once. Noise is one more kind of rows, the last: it
-    has the last column of memberships and the label K, and rows of noise count as together in `similarity` and `partition`.
+    What it says of rows it says of every row given, also of those with a weight of 0, each once. Noise is one more kind of rows,
+    the last: it has the last column of memberships and the label K, and rows of noise count as together in `similarity` and `partition`.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Uncertainty:
         """Degrees of freedom (S, K) of components with heavy tails."""
         law = self._points.components
         law = law.law if isinstance(law, WithNoise) else law
-        return law.dof if isinstance(law, Student) else None
+        return np.asarray(law.dof) if isinstance(law, Student) else None
 
     def _applied(self, function: Callable) -> dict[str, np.ndarray]:
         parts = (self.draws[name] for name in ("weights", "means", "covariances"))
