@@ -14,6 +14,7 @@ from scipy.stats import multivariate_normal, multivariate_t
 import bayesgmm as bg
 from bayesgmm.analysis import observed
 from bayesgmm.analysis.bootstrap import draw
+from bayesgmm.estimators.uncertainty_ml import _charted
 from bayesgmm.inference.compiling import jit
 
 K = 2
@@ -25,7 +26,7 @@ MODELS = {
     "both": {"noise": VOLUME, "student_t": "shared", "covariance_type": "tied"},
     "fixed": {"student_t": 4.0, "covariance_type": "diag"},
 }
-some = pytest.mark.parametrize("kind", [name if name == "both" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
+some = pytest.mark.parametrize("kind", [name if name == "noise" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
 
 
 @functools.cache
@@ -66,11 +67,7 @@ def test_the_information_is_that_of_the_text_book_likelihood(kind):
     """By finite differences, at all pairs of the first mean, a covariance, the weights and, where they were learnt, the tails."""
     model, x = fitted(kind), rows()
     point, y = model._coordinates.mixture_inward(model.posterior_), np.asarray(model._coordinates.inward(x))
-    sums = model._stats.tails
-    chart, beside = (
-        observed.chart_around(point, model._counts, None if sums is None else sums[:K, 0]),
-        observed.around_of(point, model._counts),
-    )
+    chart, beside = _charted(model, point)
     found = observed.curvature(chart, jnp.asarray(y), jnp.ones(len(x)), beside)
     size, step = len(found.slope), 1e-3
     assert size == model.n_parameters_ - point.n_noise  # the volume is none of them
@@ -134,7 +131,8 @@ def test_refits_learn_the_tails():
     assert "degrees_of_freedom" not in fitted("fixed").uncertainty(rows(), "bootstrap", n_draws=20).draws
 
 
-@some
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MODELS)
 def test_what_draws_say_of_parameters_and_rows(kind):
     model, x = bayesian(kind), rows()
     evidence = model.log_evidence(x)
@@ -183,6 +181,7 @@ def test_missing_numbers_beside_noise_and_tails():
     np.testing.assert_allclose(errors, part.intervals()["means"].sd, rtol=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_rows_drawn_from_a_fit_are_of_its_law():
     """The share of noise, which fills its box, and the tails."""
