@@ -122,6 +122,22 @@ def test_rows_known_in_part_hide_the_same_when_they_are_complete(case, kind):
     np.testing.assert_allclose(found, information_of(q, jnp.asarray(x), jnp.asarray(WEIGHT)), atol=1e-8)
 
 
+@pytest.mark.slow
+@every
+def test_components_that_do_not_exist_hide_nothing(case, kind):
+    """Padding, as in searches over numbers of components."""
+    x, prior = jnp.asarray(rows()), model(case, kind, K + 2)
+    for k in (K, K + 1):
+        prior = prior.without(k)
+    n_noise = int(kind != "tails")
+    resp = np.zeros((N, K + 2 + n_noise))
+    resp[:, [*range(K), *[K + 2] * n_noise]] = responsibilities(N, K + n_noise, 0)
+    q = start(prior, x, WEIGHT, resp)
+    few = q.take(np.flatnonzero(np.asarray(q.weights.alive())))
+    assert n_coefficients(q) == n_coefficients(few)
+    np.testing.assert_allclose(response(q, x, jnp.asarray(WEIGHT)), response(few, x, jnp.asarray(WEIGHT)), atol=1e-9)
+
+
 def exact_evidence(kind: str, x: np.ndarray, law, dof: float) -> float:
     """Of one component of one column: an integral over its mean, its precision and the share of noise, on a grid."""
     ends = lambda a, b, n: (0.5 * (a + b) + 0.5 * (b - a) * nodes(n)[0], 0.5 * (b - a) * nodes(n)[1])  # noqa: E731

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -226,3 +227,21 @@ def test_tails_at_the_end_of_their_range_have_no_curvature():
     with pytest.raises(ValueError, match="those of component 0 are at its end"):
         model.uncertainty(x)
     assert model.uncertainty(x, "bootstrap", n_draws=20).draws["degrees_of_freedom"].shape == (20, 1)
+
+
+@pytest.mark.slow
+def test_the_page_says_how_sure_the_fit_of_wrong_rows_is():
+    """The figures of docs/how-to/outliers-and-heavy-tails.md."""
+    page = " ".join((Path(__file__).parents[1] / "docs/how-to/outliers-and-heavy-tails.md").read_text(encoding="utf-8").split())
+    geyser, rng = bg.load_dataset("faithful").x, np.random.default_rng(0)
+    x = np.concatenate([geyser, np.column_stack([rng.choice(geyser[:, 0], 20), rng.uniform(0, 180, 20)])])
+    found = bg.GaussianMixture(2, noise="box", random_state=0).fit(x).uncertainty(x).intervals()
+    alone = bg.GaussianMixture(2, random_state=0).fit(geyser).uncertainty(geyser).intervals()
+    noise, (waits, same) = found["noise_weight"], (tuple(part[0, 1] for part in each["means"]) for each in (found, alone))
+    assert f"noise has {noise.mean:.3f} of the weight, 94 % interval {noise.lower:.3f} to {noise.upper:.3f};" in page
+    assert "larger group is {:.1f} minutes, {:.1f} to {:.1f}, as it is {:.1f}, {:.1f} to {:.1f}".format(*at(waits), *at(same)) in page
+
+
+def at(parts: tuple) -> tuple:
+    mean, _, lower, upper = parts
+    return mean, lower, upper

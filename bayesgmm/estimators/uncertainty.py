@@ -39,11 +39,13 @@ class Intervals(dict):
     feature_names : list of str
     heading : str
         Where the draws come from.
+    heavy : bool
+        Whether what is called standard deviations are those of the matrices of scale of Student t.
     """
 
-    def __init__(self, found: dict[str, Interval], prob: float, feature_names: list[str], heading: str):
+    def __init__(self, found: dict[str, Interval], prob: float, feature_names: list[str], heading: str, heavy: bool = False):
         super().__init__(found)
-        self.prob, self.feature_names, self.heading = prob, feature_names, heading
+        self.prob, self.feature_names, self.heading, self.heavy = prob, feature_names, heading, heavy
 
     def __str__(self) -> str:
         return printed(self)
@@ -146,7 +148,8 @@ class Uncertainty:
         check_number("prob", prob, 0, high=1, strict=True)
         found = self._quantities() if function is None else self._applied(function)
         heading = f"{self.n_draws:,} draws, {self.method.replace('_', ' ')}"
-        return Intervals({name: interval(values, prob) for name, values in found.items()}, float(prob), self.feature_names, heading)
+        summed = {name: interval(values, prob) for name, values in found.items()}
+        return Intervals(summed, float(prob), self.feature_names, heading, self._dof is not None)
 
     def _quantities(self) -> dict[str, np.ndarray]:
         dense = self.dense_covariances

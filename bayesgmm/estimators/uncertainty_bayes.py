@@ -9,11 +9,12 @@ import jax
 import numpy as np
 
 from bayesgmm.analysis import draws as ways
+from bayesgmm.analysis.coefficients import is_plain
 from bayesgmm.analysis.draws import Draws
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.importance import TRUSTED, check_exchangeable
 from bayesgmm.analysis.pareto import FEWEST
-from bayesgmm.analysis.response import SLOW
+from bayesgmm.analysis.response import MOST, SLOW, n_coefficients
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.student import Student
@@ -76,6 +77,11 @@ def check_complete(y: Any, method: str, others: tuple[str, ...]) -> None:
 
 
 def _linear_response(posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
+    if not is_plain(posterior) and n_coefficients(posterior) > MOST:
+        raise ValueError(
+            f'method="linear_response" of models with noise or Student t components is for up to {MOST} coefficients of their scores; this '
+            f'one has {n_coefficients(posterior)}: use "mean_field", or a covariance_type with fewer parameters.'
+        )
     found = ways.linear_response(posterior, y, weight, n, seed)
     if found.facts["contraction"] > SLOW:
         _warn(

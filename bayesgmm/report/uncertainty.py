@@ -12,6 +12,9 @@ TABLE = ("weights", "means", "standard_deviations")
 """Quantities shown by component; correlations and covariances are in the dictionary."""
 
 
+SPREAD = {False: "standard deviation", True: "scale"}
+"""What the spread of a component is called, by whether its tails are heavy."""
+
 MORE = {"noise_weight": "weight of noise", "degrees_of_freedom": "degrees of freedom"}
 """Other quantities that some models have."""
 
@@ -21,7 +24,7 @@ def printed(intervals: Any) -> str:
     head = f"{intervals.heading}; mean [{100 * intervals.prob:g}% interval]"
     if not set(TABLE) <= set(intervals):
         return "\n".join([head, *(f"{name}: {_listed(each)}" for name, each in intervals.items())])
-    parts = [_table(intervals, "means", "mean"), "", _table(intervals, "standard_deviations", "standard deviation")]
+    parts = [_table(intervals, "means", "mean"), "", _table(intervals, "standard_deviations", SPREAD[intervals.heavy])]
     more = [f"{title}: {_listed(intervals[name])}" for name, title in MORE.items() if name in intervals]
     return "\n".join([head, "", *parts, *more])
 
