@@ -121,13 +121,16 @@ def test_bayesian_and_likelihood_errors_agree_under_a_weak_prior(kind):
 
 @pytest.mark.slow
 def test_refits_learn_the_tails():
+    """As widely as the sandwich says, but for sets without far rows, in which a component may become Gaussian."""
     model = fitted("tails")
     by_curvature, by_refits = (
         model.uncertainty(rows(), name, n_draws=400).draws["degrees_of_freedom"] for name in ("sandwich", "bootstrap")
     )
     logs = [np.log(draws) for draws in (by_curvature, by_refits)]
-    np.testing.assert_allclose(logs[0].mean(0), np.log(model.degrees_of_freedom_), atol=0.1)
-    np.testing.assert_allclose(logs[1].std(0), logs[0].std(0), rtol=0.5)
+    for each in logs:
+        np.testing.assert_allclose(np.median(each, 0), np.log(model.degrees_of_freedom_), atol=0.1)
+    inner, outer = (np.ptp(np.quantile(each, (0.25, 0.75), axis=0), axis=0) for each in logs)
+    np.testing.assert_allclose(outer, inner, rtol=0.4)
     assert "degrees_of_freedom" in model.uncertainty(rows(), "bootstrap", n_draws=20).intervals()
     assert "degrees_of_freedom" not in fitted("fixed").uncertainty(rows(), "bootstrap", n_draws=20).draws
 
