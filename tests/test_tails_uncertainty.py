@@ -27,7 +27,7 @@ MODELS = {
     "both": {"noise": VOLUME, "student_t": "shared", "covariance_type": "tied"},
     "fixed": {"student_t": 4.0, "covariance_type": "diag"},
 }
-some = pytest.mark.parametrize("kind", [name if name == "noise" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
+some = pytest.mark.parametrize("kind", [name if name == "fixed" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
 
 
 @functools.cache
