@@ -219,11 +219,11 @@ def test_misuse(options, match):
 
 def test_what_is_not_there_says_so():
     model, x = fitted("EEV", 3), heavy()
-    for asked in (model.uncertainty, model.diagnose, model.projection, model.tail_probability):
+    for asked in (model.diagnose, model.projection, model.tail_probability):
         with pytest.raises(ValueError, match="models with noise"):
             asked(DATA)
     tails = bg.BayesianGaussianMixture(n_components=3, student_t=3.0, n_init=1, random_state=0).fit(x)
-    for asked in (tails.uncertainty, tails.log_evidence, tails.sensitivity, tails.diagnose, tails.projection):
+    for asked in (tails.importance_evidence, tails.sensitivity, tails.diagnose, tails.projection):
         with pytest.raises(ValueError, match="Student t components"):
             asked(x)
     with pytest.raises(ValueError, match="partial_fit"):

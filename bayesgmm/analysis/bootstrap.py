@@ -19,8 +19,10 @@ import numpy as np
 
 from bayesgmm.core.linalg import eigh
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import gaussians
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.statistics import product_form
+from bayesgmm.core.student import Student
 from bayesgmm.core.weights import FlatWeights, PointWeights
 from bayesgmm.inference.cells import CHUNK, LONG, SHORT, WIDTHS, Frame, Runs, long_runs, responsibilities, short_runs
 from bayesgmm.inference.compiling import jit
@@ -64,19 +66,27 @@ class Fits(NamedTuple):
         return 2 * np.maximum(np.asarray(self.larger) - np.asarray(self.smaller), 0)
 
 
-def draw(key, point: Mixture, n_rows: int):
-    """Rows (N, D) of a mixture of known parameters."""
+def draw(key, point: Mixture, n_rows: int, box: tuple | None = None):
+    """Rows (N, D) of a mixture of known parameters; those of noise fill ``box``: one corner (D,) and the edges from it (D, D)."""
     chosen, noise = jax.random.split(key)
-    components, structure = point.components, point.structure
+    components, structure = gaussians(point.components), point.structure
     labels = jax.random.categorical(chosen, point.weights.expected_log(), shape=(n_rows,))
     z = jax.random.normal(noise, (n_rows, components.n_features), components.mean.dtype)
     factors = structure.factor(components.covariance)
+    heavy = point.components.law if point.n_noise else point.components
+    if isinstance(heavy, Student):
+        half = jnp.append(heavy.dof, jnp.ones(point.n_noise))[labels] / 2
+        z = z / jnp.sqrt(jax.random.gamma(jax.random.fold_in(noise, 1), half) / half)[:, None]
 
     def add(k, rows):
-        moved = components.mean[k] + structure.apply(factors[0 if point.tied else k], z)
+        moved = components.mean[k] + structure.apply(factors[0 if components.tied else k], z)
         return jnp.where((labels == k)[:, None], moved, rows)
 
-    return jax.lax.fori_loop(0, point.n_components, add, z)
+    rows = jax.lax.fori_loop(0, len(components.mean), add, z)
+    if box is None:
+        return rows
+    inside = box[0] + jax.random.uniform(jax.random.fold_in(noise, 2), z.shape, z.dtype) @ box[1]
+    return jnp.where((labels == len(components.mean))[:, None], inside, rows)
 
 
 def divisions(key, resp, x, weight, k):

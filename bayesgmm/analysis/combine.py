@@ -32,7 +32,7 @@ class Merge(NamedTuple):
     value: float
 
 
-def by_entropy(resp: np.ndarray, weight: np.ndarray) -> list[Merge]:
+def by_entropy(resp: np.ndarray, weight: np.ndarray, n_noise: int = 0) -> list[Merge]:
     r"""Merge, one by one, the pair that removes most entropy of the assignments.
 
     The value is :math:`\sum_n w_n [h(r_{na} + r_{nb}) - h(r_{na}) - h(r_{nb})]` with :math:`h(r) = r \ln r`, in nats.
@@ -41,6 +41,8 @@ def by_entropy(resp: np.ndarray, weight: np.ndarray) -> list[Merge]:
     ----------
     resp : array, shape (N, K)
     weight : array, shape (N,)
+    n_noise : int
+        1 where the last is noise, which is never merged.
 
     References
     ----------
@@ -57,16 +59,18 @@ def by_entropy(resp: np.ndarray, weight: np.ndarray) -> list[Merge]:
     def values(groups: list[Group]) -> np.ndarray:
         return np.array([[value(a, b) if a < b else -np.inf for b in groups] for a in groups])
 
-    return _agglomerate(resp.shape[1], values)
+    return _agglomerate(resp.shape[1] - n_noise, values)
 
 
-def by_misclassification(resp: np.ndarray, weight: np.ndarray) -> list[Merge]:
+def by_misclassification(resp: np.ndarray, weight: np.ndarray, n_noise: int = 0) -> list[Merge]:
     """Merge, one by one, the pair with the largest probability that a row of one is put into the other (DEMP).
 
     Parameters
     ----------
     resp : array, shape (N, K)
     weight : array, shape (N,)
+    n_noise : int
+        1 where the last is noise, which is never merged; rows put there are put into no component.
 
     References
     ----------
@@ -74,10 +78,12 @@ def by_misclassification(resp: np.ndarray, weight: np.ndarray) -> list[Merge]:
     """
 
     def values(groups: list[Group]) -> np.ndarray:
-        found = misclassification(_columns(resp, groups), weight)
+        everything = [*groups, *((k,) for k in range(own, resp.shape[1]))]
+        found = misclassification(_columns(resp, everything), weight)[: len(groups), : len(groups)]
         return np.maximum(found, found.T)
 
-    return _agglomerate(resp.shape[1], values)
+    own = resp.shape[1] - n_noise
+    return _agglomerate(own, values)
 
 
 def by_ratio(ratio: np.ndarray) -> list[Merge]:
@@ -114,8 +120,9 @@ def probabilities(resp: np.ndarray, groups: list[Group]) -> np.ndarray:
 
 
 def entropies(resp: np.ndarray, weight: np.ndarray, merges: list[Merge]) -> np.ndarray:
-    """Entropy (K,) of the assignments to 1, 2, ... K clusters, in nats."""
-    steps = (probabilities(resp, groups_after(merges, n)) for n in range(1, resp.shape[1] + 1))
+    """Entropy (K,) of the assignments to 1, 2, ... K clusters, in nats; columns that no merge speaks of, noise, stay as they are."""
+    k = len(merges) + 1
+    steps = (np.append(probabilities(resp, groups_after(merges, n)), resp[:, k:], 1) for n in range(1, k + 1))
     return np.array([max(-float(weight @ _xlogx(step).sum(1)), 0.0) for step in steps])
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesgmm.analysis.coefficients import found_hidden, is_plain, own_coordinates
 from bayesgmm.analysis.response import component_root, eigen, own_root
 from bayesgmm.analysis.unconstrained import Chart, half_dofs, places
 from bayesgmm.core.mixture import Mixture
@@ -47,7 +48,7 @@ class Spread(NamedTuple):
         return noise + (noise @ self.vectors * (np.sqrt(1 + self.values) - 1)) @ self.vectors.T
 
 
-def spread_of(chart: Chart, x, weight) -> tuple[Spread, float]:
+def spread_of(chart: Chart, x, weight, posterior: Mixture | None = None) -> tuple[Spread, float]:
     """The covariance (P, P) of linear response, and the share of an error that one plain pass leaves.
 
     Parameters
@@ -56,9 +57,16 @@ def spread_of(chart: Chart, x, weight) -> tuple[Spread, float]:
         Of a converged fit, in the coordinates of the rows.
     x : Array, shape (N, D)
     weight : Array, shape (N,)
+    posterior : Mixture, optional
+        The fit, where it has noise or heavy tails.
     """
-    values, vectors = eigen(chart.posterior, x, weight)
-    axes, upper = np.linalg.qr(with_coefficients(chart, in_part(x)) @ vectors)
+    if posterior is None or is_plain(posterior):
+        values, vectors = eigen(chart.posterior, x, weight)
+        moved = with_coefficients(chart, in_part(x)) @ vectors
+    else:
+        values, combinations = found_hidden(posterior, x, weight)
+        values, moved = np.append(values, 1.0), with_all_coefficients(chart) @ np.pad(combinations, ((0, 0), (0, 1)))
+    axes, upper = np.linalg.qr(moved)
     more, turned = np.linalg.eigh((upper * (1 / np.maximum(values, LEAST) - 1)) @ upper.T)
     return Spread(axes @ turned, np.maximum(more, -1)), float(np.clip(1 - values[0], 0, 1))
 
@@ -120,43 +128,70 @@ def _product_places(structure, d: int) -> np.ndarray:
 
 def _shared(chart: Chart, products: bool) -> np.ndarray:
     """B for components that share a matrix; the ``products`` that all of them have in common tell no component from another."""
-    posterior = chart.posterior
-    law, structure = posterior.components, posterior.structure
-    root, inner = component_root(posterior, products=products)
-    mean, kappa = np.asarray(inner.mean), np.asarray(law.mean_precision)
-    k, d = mean.shape
-    width, expected = np.asarray(chart.width)[0], _mean_diagonals(chart)[0]
-    shares, u, logs, below = places(chart)
-    found = np.zeros((below.stop, k, 1 + d))
-    found[shares, :, 0] = chart.weights.log_covariance()
-    columns, length = np.arange(d), len(width)
-    for c in range(k):
-        place = u.start + c * d + columns
-        found[place, c, 1 + columns] = expected / np.sqrt(kappa[c])
-        found[place, c, 0] = -expected * mean[c] / np.sqrt(kappa[c])
-        np.add.at(found, (logs.start + columns % length, c, 1 + columns), mean[c] / width)
-        np.add.at(found, (logs.start + columns % length, c, 0), -(mean[c] ** 2) / (2 * width))
-        if structure.rank == 2:
-            rows, others = np.tril_indices(d, -1)
-            place = below.start + np.arange(len(rows))
-            found[place, c, 1 + rows] = mean[c][others] * expected[rows]
-            found[place, c, 1 + others] = mean[c][rows] * expected[rows]
-            found[place, c, 0] = -mean[c][rows] * mean[c][others] * expected[rows]
+    root, inner = component_root(chart.posterior, products=products)
+    found = _with_rows(chart, np.asarray(inner.mean))
+    found[places(chart).weights, :, 0] = chart.weights.log_covariance()
     found = found.reshape(len(found), -1)
     if products:
         found = np.concatenate([found, _products(chart)], 1)
     return np.linalg.solve(root, found.T).T
 
 
-def _products(chart: Chart) -> np.ndarray:
-    """Covariance (P, products) of the coordinates with the coefficients of products of columns that components share."""
+def _with_rows(chart: Chart, mean: np.ndarray) -> np.ndarray:
+    """Covariance (P, K, 1 + D) of the coordinates with -1/2 mu^T W mu and W mu, of ``mean`` (K, D) where scales are 1."""
     law, structure = chart.posterior.components, chart.posterior.structure
-    d, width, expected = law.n_features, np.asarray(chart.width)[0], _mean_diagonals(chart)[0]
-    _, _, logs, below = places(chart)
-    found = np.zeros((below.stop, structure.n_parameters(d)))
-    squares = np.flatnonzero(np.asarray(structure.coefficients(structure.identity(d)) > 0))
-    found[logs.start + np.arange(len(width)), squares] = -1 / (2 * width)
-    if structure.rank == 2:
-        rows = np.tril_indices(d, -1)[0]
-        found[below.start + np.arange(len(rows)), _product_places(structure, d)] = -expected[rows]
+    (k, d), kappa = mean.shape, np.asarray(law.mean_precision)
+    widths, means = np.asarray(chart.width), _mean_diagonals(chart)
+    _, u, logs, below = places(chart)
+    found = np.zeros((below.stop, k, 1 + d))
+    columns, length = np.arange(d), widths.shape[1]
+    for c in range(k):
+        matrix = min(c, len(widths) - 1)
+        width, expected = widths[matrix], means[matrix]
+        place = u.start + c * d + columns
+        found[place, c, 1 + columns] = expected / np.sqrt(kappa[c])
+        found[place, c, 0] = -expected * mean[c] / np.sqrt(kappa[c])
+        place = logs.start + matrix * length + columns % length
+        np.add.at(found, (place, c, 1 + columns), mean[c] / width)
+        np.add.at(found, (place, c, 0), -(mean[c] ** 2) / (2 * width))
+        if structure.rank == 2:
+            rows, others = np.tril_indices(d, -1)
+            place = below.start + matrix * len(rows) + np.arange(len(rows))
+            found[place, c, 1 + rows] = mean[c][others] * expected[rows]
+            found[place, c, 1 + others] = mean[c][rows] * expected[rows]
+            found[place, c, 0] = -mean[c][rows] * mean[c][others] * expected[rows]
     return found
+
+
+def _products(chart: Chart) -> np.ndarray:
+    """Covariance (P, K x products, or products) of the coordinates with the coefficients of products of columns."""
+    law, structure = chart.posterior.components, chart.posterior.structure
+    d, widths, means = law.n_features, np.asarray(chart.width), _mean_diagonals(chart)
+    _, _, logs, below = places(chart)
+    (m, length), size = widths.shape, structure.n_parameters(d)
+    found = np.zeros((below.stop, m, size))
+    squares = np.flatnonzero(np.asarray(structure.coefficients(structure.identity(d)) > 0))
+    for c in range(m):
+        found[logs.start + c * length + np.arange(length), c, squares] = -1 / (2 * widths[c])
+        if structure.rank == 2:
+            rows = np.tril_indices(d, -1)[0]
+            found[below.start + c * len(rows) + np.arange(len(rows)), c, _product_places(structure, d)] = -means[c][rows]
+    return found.reshape(len(found), -1)
+
+
+def with_all_coefficients(chart: Chart) -> np.ndarray:
+    """Covariance (P, C) of the coordinates with coefficients as `bayesgmm.analysis.coefficients` has them, not standardised."""
+    law = chart.posterior.components
+    k, widths = len(law.mean), np.asarray(chart.width)
+    (m, length), copies = widths.shape, law.structure.blocks(law.n_features).copies
+    shares, _, logs, below = places(chart)
+    labels, by_weights = np.zeros((below.stop, k, 1)), chart.weights.log_covariance()
+    labels[shares, :, 0] = by_weights[:, :k]
+    for c in range(k):
+        matrix = min(c, m - 1)
+        labels[logs.start + matrix * length + np.arange(length), c, 0] = copies * widths[matrix]
+    noise = np.zeros((below.stop, by_weights.shape[1] - k))
+    noise[shares] = by_weights[:, k:]
+    mean = np.asarray(own_coordinates(law).mean)
+    first = np.concatenate([labels, _with_rows(chart, mean)], 2).reshape(below.stop, -1)
+    return np.concatenate([first, _products(chart), noise], 1)

@@ -16,6 +16,7 @@ import numpy as np
 
 from bayesgmm.analysis import importance
 from bayesgmm.analysis.alignment import confusions, permutations
+from bayesgmm.analysis.coefficients import is_plain
 from bayesgmm.analysis.coordinate_response import spread_of
 from bayesgmm.analysis.importance import BATCH
 from bayesgmm.analysis.mixing import effective_size, r_hat
@@ -24,7 +25,10 @@ from bayesgmm.analysis.proposal import make_proposal
 from bayesgmm.analysis.rows import row_scores
 from bayesgmm.analysis.unconstrained import Chart, chart_of, n_coordinates, outward, skewed
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import WithNoise, around, gaussians
 from bayesgmm.core.points import Gaussian
+from bayesgmm.core.pytree import replace
+from bayesgmm.core.student import Student
 from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference import gibbs as sampler
 from bayesgmm.inference.compiling import jit
@@ -40,7 +44,8 @@ class Draws(NamedTuple):
     Attributes
     ----------
     points : Mixture
-        Of `PointWeights` (S, K) and `Gaussian` (S, K, D), (S, K or 1, packed), as numpy arrays.
+        Of `PointWeights` (S, K) and `Gaussian` (S, K, D), (S, K or 1, packed), as numpy arrays; with noise and tails around these as the
+        fit has, weights of noise the last of (S, K + 1).
     labels : ndarray of int, shape (S, N), or None
         Components of the rows where the sampler drew them.
     facts : dict
@@ -54,14 +59,16 @@ class Draws(NamedTuple):
 
 def mean_field(posterior: Mixture, n: int, seed: int) -> Draws:
     """Independent draws of the fit."""
-    return Draws(_normalised(_sampled(posterior, jax.random.key(seed), n)), None, {})
+    points = _normalised(_sampled(posterior, jax.random.key(seed), n), posterior.n_noise)
+    return Draws(dressed(points, posterior.components), None, {})
 
 
 def linear_response(posterior: Mixture, x, weight, n: int, seed: int) -> Draws:
     r"""Draws whose covariance is that of linear response.
 
     Standard coordinates are Gaussian with that covariance (`coordinate_response`); each then gets the shape of its marginal law under
-    the fit (`unconstrained.skewed`). One component, for which the fit is exact, is drawn from it exactly.
+    the fit (`unconstrained.skewed`). One Gaussian component, for which the fit is exact, is drawn from it exactly. Degrees of freedom
+    are those of the fit.
 
     References
     ----------
@@ -70,12 +77,20 @@ def linear_response(posterior: Mixture, x, weight, n: int, seed: int) -> Draws:
     chart = chart_of(posterior)
     size = n_coordinates(chart)
     noise = np.random.default_rng(seed).standard_normal((n, size))
-    if posterior.n_components == 1 and not in_part(x):
+    if is_plain(posterior) and posterior.n_components == 1 and not in_part(x):
         return Draws(points_at(chart, skewed(chart, noise)), None, {"contraction": 0.0})
-    spread, contraction = spread_of(chart, x, weight)
+    spread, contraction = spread_of(chart, x, weight, posterior)
     deviations = spread.deviations
     z = deviations * skewed(chart, spread.draw(noise) / deviations)
-    return Draws(points_at(chart, z), None, {"contraction": contraction})
+    points = dressed(points_at(chart, z, posterior.n_noise), posterior.components)
+    return Draws(points, None, {"contraction": contraction})
+
+
+def dressed(points: Mixture, like: Any) -> Mixture:
+    """Draws of Gaussians with the noise and the tails of a law of components around them."""
+    n = len(points.components.mean)
+    wide = jax.tree.map(lambda a: np.broadcast_to(np.asarray(a), (n, *np.shape(a))), around(like, None))
+    return Mixture(points.weights, around(wide, points.components))
 
 
 def sampled_importance(prior: Mixture, posteriors: list[Mixture], x, weight, pivot: np.ndarray, n: int, seed: int) -> Draws:
@@ -124,14 +139,24 @@ def gibbs(
 
 
 def aligned(points: Mixture, labels: np.ndarray, pivot: np.ndarray, weight: np.ndarray) -> tuple[Mixture, np.ndarray]:
-    """Draws and their labels (S, N) with the components in the places of the pivot's (N,)."""
-    k = points.weights.weights.shape[1]
-    order = permutations(confusions(labels, pivot, weight, k))
-    components = points.components
+    """Draws and their labels (S, N) with the components in the places of the pivot's (N,); noise, the last, has its own."""
+    weights, law = points.weights.weights, gaussians(points.components)
+    k, all_k = law.mean.shape[1], weights.shape[1]
+    order = permutations(confusions(labels, pivot, weight, all_k)[:, :k, :k])
+    everything = np.concatenate([order, np.broadcast_to(np.arange(k, all_k), (len(order), all_k - k))], 1)
     take = lambda a: np.take_along_axis(a, order.reshape(*order.shape, *(1,) * (a.ndim - 2)), 1)  # noqa: E731
-    covariance = components.covariance if components.covariance.shape[1] < k else take(components.covariance)
-    renamed = np.take_along_axis(np.argsort(order, 1), labels.astype(np.int64), 1)
-    return _known(take(points.weights.weights), take(components.mean), covariance, points.structure), renamed
+    tied = law.covariance.shape[1] < k
+    moved = replace(law, mean=take(law.mean), covariance=law.covariance if tied else take(law.covariance))
+    renamed = np.take_along_axis(np.argsort(everything, 1), labels.astype(np.int64), 1)
+    known = PointWeights(np.take_along_axis(weights, everything, 1))  # type: ignore[arg-type]
+    return Mixture(known, around(_tails_taken(points.components, take), moved)), renamed
+
+
+def _tails_taken(components: Any, take: Callable) -> Any:
+    """Noise and tails of draws, with degrees of freedom in other places."""
+    if isinstance(components, Student):
+        return replace(components, dof=take(components.dof))
+    return replace(components, law=_tails_taken(components.law, take)) if isinstance(components, WithNoise) else components
 
 
 def _known(weights, mean, covariance, structure) -> Mixture:
@@ -166,16 +191,18 @@ def _from_laws(charts: Chart, law, z) -> Mixture:
     return jax.lax.map(lambda a: outward(jax.tree.map(lambda part: part[a[0]], charts), a[1])[0], (law, z), batch_size=BATCH)
 
 
-def points_at(chart: Chart, z: np.ndarray) -> Mixture:
+def points_at(chart: Chart, z: np.ndarray, n_noise: int = 0) -> Mixture:
     """Parameters at coordinates (S, P) of a chart."""
-    return _normalised(_outward(chart, z))
+    return _normalised(_outward(chart, z), n_noise)
 
 
-def _normalised(points: Mixture) -> Mixture:
-    """Numpy arrays, with weights that sum to 1 (those of sticks leave some to components without rows)."""
+def _normalised(points: Mixture, n_noise: int = 0) -> Mixture:
+    """Numpy arrays, with weights that sum to 1 (those of sticks leave some to components without rows); that of noise stays."""
     points = jax.tree.map(np.asarray, points)
     weights = points.weights.weights
-    return Mixture(PointWeights(weights / weights.sum(1, keepdims=True)), points.components)
+    own, noise = np.split(weights, [weights.shape[1] - n_noise], axis=1)
+    own = own / own.sum(1, keepdims=True) * (1 - noise.sum(1, keepdims=True))
+    return Mixture(PointWeights(np.concatenate([own, noise], 1)), points.components)  # type: ignore[arg-type]
 
 
 @jit

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesgmm.analysis.coefficients import is_plain
 from bayesgmm.analysis.response import MOST, eigenvalues, n_coefficients
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import NoiseShare
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect, in_part
@@ -56,8 +58,8 @@ def response(posterior: Mixture, x, weight, floor: float = FLOOR) -> tuple[float
     r"""What the bound misses because mean field holds labels and parameters apart, and the contraction of the passes.
 
     :math:`-\tfrac12\sum_j\ln\max(e_j, \text{floor})` over the eigenvalues of the linear response: a second-order expansion about the
-    optimum, exact in the limit of many rows, with each direction limited: to 0.6 nats by a floor of 0.3. One component of
-    complete rows: 0. More than 3,000 coefficients: 0, and a contraction of NaN.
+    optimum, exact in the limit of many rows, with each direction limited: to 0.6 nats by a floor of 0.3. One Gaussian component of
+    complete rows: 0. More than 3,000 coefficients: 0, and a contraction of NaN. Degrees of freedom are held fixed.
 
     Parameters
     ----------
@@ -68,11 +70,11 @@ def response(posterior: Mixture, x, weight, floor: float = FLOOR) -> tuple[float
     floor : float
         Smallest eigenvalue that counts in full.
     """
-    if np.sum(np.asarray(posterior.weights.alive())) == 1 and not in_part(x):
+    if is_plain(posterior) and np.sum(np.asarray(posterior.weights.alive())) == 1 and not in_part(x):
         return 0.0, 0.0
     if n_coefficients(posterior) > MOST:
         return 0.0, float("nan")
-    values = np.asarray(eigenvalues(posterior, x, weight))
+    values = np.append(np.asarray(eigenvalues(posterior, x, weight)), 1.0)
     return float(-np.log(np.maximum(values, floor)).sum() / 2), float(np.clip(1 - values[0], 0, 1))
 
 
@@ -85,7 +87,7 @@ def bound_of(prior: Mixture, posterior: Mixture, x, weight):
 def evidence(prior: Mixture, posterior: Mixture, elbo: float, counts, x, weight, n_named: int = 0) -> Evidence:
     """Bound, multiplicity and response together; ``prior`` and ``posterior`` in the coordinates of the rows, ``elbo`` in any."""
     copies = multiplicity(prior.weights, counts, n_named)
-    occupied = np.flatnonzero(np.asarray(counts) > OCCUPIED)
+    occupied = np.flatnonzero((np.asarray(counts) > OCCUPIED) | (np.arange(len(counts)) >= len(counts) - posterior.n_noise))
     overlap, contraction = response(posterior.take(occupied), jax.device_put(x), jnp.asarray(weight), TRUSTED)
     return Evidence(elbo, copies, overlap, elbo + copies + overlap, contraction)
 
@@ -96,9 +98,11 @@ def multiplicity(prior, counts, n_named: int = 0) -> float:
     Exchangeable Dirichlet weights: :math:`\ln K! / (K - K_+)!` with :math:`K_+` occupied components (Bishop 2006, sec. 10.2.4). Sticks: the
     difference between the exchangeable partition probability of the counts, summed over all stick orders, and the one stick
     order of the bound (Pitman 2006, Combinatorial Stochastic Processes, sec. 3.2). Other laws of the weights: 0. Components that labels
-    of rows name, the first ``n_named``, cannot be relabelled; with sticks the others are then taken not to be either.
+    of rows name, the first ``n_named``, cannot be relabelled; with sticks the others are then taken not to be either. Nor can noise.
     """
     counts = np.asarray(counts, float)
+    if isinstance(prior, NoiseShare):
+        return multiplicity(prior.weights, counts[:-1], n_named)
     if isinstance(prior, StickBreaking) and not n_named:
         return _log_partition(prior, counts[counts > OCCUPIED]) - float(_log_marginal(prior, counts))
     if isinstance(prior, Dirichlet) and np.ptp(np.asarray(prior.concentration)) == 0:

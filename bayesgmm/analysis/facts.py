@@ -155,7 +155,7 @@ def _beside_kmeans(model, values: np.ndarray | None) -> tuple[int | None, list[i
 
 def _evidence(model, values: np.ndarray | None) -> Evidence | None:
     """The corrected bound where it takes no more than seconds and all rows count once."""
-    if values is None or model._n_rows != model._n_samples or model.posterior_.n_noise or model.posterior_.n_known:
+    if values is None or model._n_rows != model._n_samples or model.posterior_.n_known:
         return None
     if len(values) * n_coefficients(model.posterior_) ** 2 > AFFORDABLE:
         return None

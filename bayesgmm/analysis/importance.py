@@ -192,7 +192,7 @@ def _own_log_ratios(prior: Mixture, chart: Chart, root, dof, z, x, weight, form)
 
     def one(place):
         point, volume = outward(chart, place)
-        density = chart.weights.log_prior(prior.weights, point.weights.expected_log()) + prior.components.log_density(point.components)
+        density = chart.weights.log_prior(prior.weights, point.weights.expected_log()) + prior.components.log_density(point.components)  # type: ignore[union-attr]
         return _log_likelihood(point, x, weight, form, chunk) + density + volume - student(place, root, dof)
 
     return jax.lax.map(one, z, batch_size=BATCH)

@@ -8,13 +8,12 @@ what the labels hide (Louis 1982, JRSS B 44), so 1 less its smallest eigenvalue 
 
 from __future__ import annotations
 
-import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logsumexp
+from jax.scipy.special import logsumexp, polygamma
 
 from bayesgmm.analysis.hidden import second_derivatives
 from bayesgmm.analysis.rows import row_scores
@@ -23,6 +22,9 @@ from bayesgmm.analysis.unconstrained import places as coordinate_places
 from bayesgmm.analysis.weight_charts import Ratios
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import WithNoise, around, gaussians
+from bayesgmm.core.pytree import pytree, replace
+from bayesgmm.core.student import Student
 from bayesgmm.core.weights import Dirichlet
 from bayesgmm.inference.arrange import Arranged
 from bayesgmm.inference.compiling import jit
@@ -59,38 +61,107 @@ class Curvature(NamedTuple):
         return Curvature(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-def chart_around(point: Mixture, counts: np.ndarray) -> Chart:
+@pytree
+class Around:
+    """What a mixture has beside its Gaussians, and coordinates of the logs of degrees of freedom that were learnt.
+
+    Parameters
+    ----------
+    components : WithNoise, Student or Gaussian
+        Those of the estimate.
+    width : Array, shape (J,)
+        Standard errors of the logs if rows had labels and weights: K, 1 if all components have the same, 0 if there is nothing to learn.
+    """
+
+    components: Any
+    width: jax.Array
+
+    def of(self, point: Mixture, z) -> Mixture:
+        """Gaussians with known parameters as a whole mixture, at coordinates (J,)."""
+        return Mixture(point.weights, around(self._moved(self.components, jnp.exp(self.width * z)), point.components))
+
+    def _moved(self, components, times):
+        if isinstance(components, WithNoise):
+            return replace(components, law=self._moved(components.law, times))
+        return replace(components, dof=components.dof * times) if isinstance(components, Student) and len(self.width) else components
+
+    def coordinates(self, components) -> jax.Array:
+        """Coordinates (J,) of degrees of freedom."""
+        if not len(self.width):
+            return jnp.zeros(0)
+        found, known = tails(components), tails(self.components)
+        return jnp.log(found.dof / known.dof)[: len(self.width)] / self.width  # type: ignore[union-attr]
+
+
+PLAIN = Around(None, np.zeros(0))  # type: ignore[arg-type]
+"""Nothing."""
+
+
+def tails(components: Any) -> Student | None:
+    """The Student t law among components."""
+    law = components.law if isinstance(components, WithNoise) else components
+    return law if isinstance(law, Student) else None
+
+
+def around_of(point: Mixture, counts: np.ndarray) -> Around:
+    """What is around an estimate, its logs of degrees of freedom measured by their errors if rows had labels and weights.
+
+    The information is then ``rows * dof**2 * (trigamma(dof / 2) / 4 - 1 / (2 * dof))``.
+
+    Parameters
+    ----------
+    point : Mixture
+    counts : array, shape (K,)
+        Expected rows in each component.
+    """
+    law = tails(point.components)
+    if law is None or not law.learn:
+        return Around(point.components, jnp.zeros(0))
+    dof, rows = law.dof, jnp.asarray(counts)[: len(law.mean)]
+    dof, rows = (dof[:1], rows.sum(keepdims=True)) if law.shared else (dof, rows)
+    information = rows * dof**2 * (polygamma(1, dof / 2) / 4 - 1 / (2 * dof))
+    return Around(point.components, 1 / jnp.sqrt(information))
+
+
+def chart_around(point: Mixture, counts: np.ndarray, pulls: np.ndarray | None = None) -> Chart:
     """Coordinates around a maximum-likelihood estimate, which is their origin; the complete data have unit information there.
 
     Parameters
     ----------
     point : Mixture
-        Weights and Gaussian components.
-    counts : array, shape (K,)
+        Weights, those of noise the last, and components.
+    counts : array, shape (K,) or (K + 1,)
         Expected rows in each component.
+    pulls : array, shape (K,), optional
+        Sums of the weights of rows in components with heavy tails.
     """
-    components, structure = point.components, point.structure
-    copies = structure.blocks(components.n_features).copies
-    rows = jnp.asarray(counts)
-    dof = copies * (rows.sum(keepdims=True) if point.tied else rows)
+    components, structure = gaussians(point.components), point.structure
+    copies, all_rows, k = structure.blocks(components.n_features).copies, jnp.asarray(counts), len(components.mean)
+    own = all_rows[:k]
+    dof = copies * (own.sum(keepdims=True) if components.tied else own)
     scale = components.covariance * dof.reshape(-1, *(1,) * structure.rank)
-    law = NormalWishart(components.mean, rows, dof, scale, structure, point.tied)
+    law = NormalWishart(components.mean, own if pulls is None else jnp.asarray(pulls), dof, scale, structure, components.tied)
     count, size, _ = structure.blocks(components.n_features)
     logs = jnp.repeat(jnp.log(dof)[:, None] / 2, count * size, axis=1)
     width = jnp.repeat(1 / jnp.sqrt(2 * dof)[:, None], count * size, axis=1)
-    log_weights = jnp.log(jnp.asarray(point.weights.weights))
-    covariance = jnp.diag(1 / rows[:-1]) + 1 / rows[-1]
-    shares = Ratios(log_weights[:-1] - log_weights[-1], jnp.linalg.cholesky(covariance), 1 / rows)
-    return Chart(Mixture(Dirichlet(rows), law), structure.factor(scale), shares, logs, width)
+    log_weights = jnp.log(jnp.asarray(point.weights.mean()))
+    covariance = jnp.diag(1 / all_rows[:-1]) + 1 / all_rows[-1]
+    shares = Ratios(log_weights[:-1] - log_weights[-1], jnp.linalg.cholesky(covariance), 1 / all_rows)
+    return Chart(Mixture(Dirichlet(all_rows), law), structure.factor(scale), shares, logs, width)
 
 
 @jit
-def curvature(chart: Chart, x, weight) -> Curvature:
-    """First and second derivatives of the log-likelihood at the origin of a chart, of rows (N, D), or `Arranged`, with weights (N,)."""
-    size, structure = n_coordinates(chart), chart.posterior.structure
+def curvature(chart: Chart, x, weight, beside: Around = PLAIN) -> Curvature:
+    """First and second derivatives of the log-likelihood at the origin of a chart, of rows (N, D), or `Arranged`, with weights (N,).
+
+    Coordinates of degrees of freedom come last.
+    """
+    own, structure = n_coordinates(chart), chart.posterior.structure
+    size = own + len(beside.width)
 
     def densities(z, rows):
-        return logsumexp(row_scores(structure, outward(chart, z)[0].natural(), rows), axis=1)
+        point = beside.of(outward(chart, z[:own])[0], z[own:])
+        return logsumexp(row_scores(structure, point.natural(), rows), axis=1)
 
     if isinstance(x, Arranged):
         scores = jax.jacfwd(densities)(jnp.zeros(size), x)
@@ -115,26 +186,29 @@ def _factors(chart: Chart):
 
 
 @jit
-def places(chart: Chart, points: Mixture):
+def places(chart: Chart, points: Mixture, beside: Around = PLAIN):
     """Coordinates (S, P) of several estimates; means are measured by the covariances of the chart's own estimate."""
     law, factors = chart.posterior.components, _factors(chart)
 
     def one(point):
-        u = jax.vmap(law.structure.solve)(factors, point.components.mean - law.mean)
-        return inward(chart, point)[0].at[coordinate_places(chart).u].set(u.ravel())
+        plain = Mixture(point.weights, gaussians(point.components))
+        u = jax.vmap(law.structure.solve)(factors, plain.components.mean - law.mean)
+        own = inward(chart, plain)[0].at[coordinate_places(chart).u].set(u.ravel())
+        return jnp.concatenate([own, beside.coordinates(point.components)])
 
     return jax.vmap(one)(points)
 
 
 @jit
-def points_at(chart: Chart, z) -> Mixture:
+def points_at(chart: Chart, z, beside: Around = PLAIN) -> Mixture:
     """Estimates at coordinates (S, P): the inverse of `places`, in which means are linear."""
     law, factors = chart.posterior.components, _factors(chart)
+    own = n_coordinates(chart)
 
     def one(place):
-        point, u = outward(chart, place)[0], place[coordinate_places(chart).u].reshape(law.mean.shape)
+        point, u = outward(chart, place[:own])[0], place[coordinate_places(chart).u].reshape(law.mean.shape)
         mean = law.mean + jax.vmap(law.structure.apply)(factors, u)
-        return Mixture(point.weights, dataclasses.replace(point.components, mean=mean))
+        return beside.of(Mixture(point.weights, replace(point.components, mean=mean)), place[own:])
 
     return jax.lax.map(one, z, batch_size=BATCH)
 

@@ -19,6 +19,7 @@ from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import product_form
+from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.cells import CHUNK, usable
 from bayesgmm.inference.compiling import jit
@@ -41,7 +42,7 @@ class Refits(NamedTuple):
     Attributes
     ----------
     points : Mixture
-        Of `PointWeights` (S, K) and `Gaussian` components with leading axis S; of laws where the prior is one.
+        Of `PointWeights` (S, K), with noise (S, K + 1), and components with leading axis S; of laws where the prior is one.
     usable : ndarray of bool, shape (S,)
         False where a component collapsed onto a few rows, or the fit failed.
     """
@@ -56,9 +57,9 @@ def _reweighted(prior: Mixture, start: Mixture, x, weights):
 
 
 @jit
-def _simulated(prior: Mixture, start: Mixture, keys, weight):
+def _simulated(prior: Mixture, start: Mixture, keys, weight, box):
     def one(key):
-        return _fitted(prior, start, draw(key, start, len(weight)), weight)
+        return _fitted(prior, start, draw(key, start, len(weight), box), weight)
 
     return jax.vmap(one)(keys)
 
@@ -70,7 +71,11 @@ def _left_out(prior: Mixture, start: Mixture, x, weight, sets):
 
 def _fitted(prior: Mixture, start: Mixture, x, weight):
     result = run(prior, start, x, weight, TOLERANCE, MOST_STEPS, max_steps=MOST_STEPS, depth=DEPTH, form=product_form, chunk_size=CHUNK)
-    return result.posterior, _fine(prior.components, result) & jnp.isfinite(result.lower_bound)
+    posterior = result.posterior
+    fine = _fine(prior.components, result) & jnp.isfinite(result.lower_bound)
+    if posterior.n_noise:
+        posterior = Mixture(PointWeights(posterior.weights.mean()), posterior.components)
+    return posterior, fine
 
 
 def _fine(law, result: Result):
@@ -104,11 +109,13 @@ def reweighted(prior: Mixture, point: Mixture, x, weights: np.ndarray, notify: C
     return _in_batches(lambda some: _reweighted(prior, point, x, some), jnp.asarray(weights), size, notify)
 
 
-def simulated(prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, notify: Callable[[int], None]) -> Refits:
-    """Fits of sets of rows drawn from the estimate, as many as there are weights (N,), which are all 1."""
+def simulated(
+    prior: Mixture, point: Mixture, weight, n_sets: int, seed: int, notify: Callable[[int], None], box: tuple | None = None
+) -> Refits:
+    """Fits of sets of rows drawn from the estimate, as many as there are weights (N,), which are all 1; ``box`` as for `bootstrap.draw`."""
     keys = jax.random.split(jax.random.key(seed), n_sets)
     size = _batch(len(weight), n_sets, point.n_components)
-    return _in_batches(lambda some: _simulated(prior, point, some, weight), keys, size, notify)
+    return _in_batches(lambda some: _simulated(prior, point, some, weight, box), keys, size, notify)
 
 
 def left_out(prior: Mixture, start: Mixture, x, weight, rows: np.ndarray, less: np.ndarray, notify: Callable[[int], None]) -> Refits:

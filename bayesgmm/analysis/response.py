@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import polygamma
 
+from bayesgmm.analysis.coefficients import found_hidden, is_plain, n_all_coefficients
 from bayesgmm.analysis.hidden import hidden
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.linalg import cholesky
@@ -47,6 +48,8 @@ CHUNK = 512
 
 def n_coefficients(posterior: Mixture) -> int:
     """Coefficients of the scores of all components present that the labels inform."""
+    if not is_plain(posterior):
+        return n_all_coefficients(posterior)
     k, d = int(np.sum(np.asarray(posterior.weights.alive()))), posterior.components.n_features
     if posterior.tied:
         return k * (1 + d)
@@ -146,7 +149,11 @@ def eigenvalues(posterior: Mixture, x, weight, chunk_size: int = CHUNK) -> np.nd
     weight : Array, shape (N,)
     chunk_size : int
         Rows a chunk; memory is that times the number of coefficients.
+
+    With noise or heavy tails those that differ from 1 only; see `bayesgmm.analysis.coefficients`.
     """
+    if not is_plain(posterior):
+        return found_hidden(posterior, x, weight).values
     matrix = np.asarray(response_matrix(posterior, x, weight, chunk_size))
     alive = np.asarray(posterior.weights.alive())
     each = 1 + posterior.components.n_features if posterior.tied else len(matrix) // len(alive)

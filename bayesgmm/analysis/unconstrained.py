@@ -20,10 +20,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesgmm.analysis.weight_charts import Ratios, Sticks, weight_chart
+from bayesgmm.analysis.weight_charts import Ratios, Shares, Sticks, weight_chart
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.linalg import LOG_2, solve_lower
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import gaussians
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.weights import PointWeights
@@ -37,17 +38,18 @@ class Chart:
     Parameters
     ----------
     posterior : Mixture
-        The fit: Dirichlet or stick-breaking weights and Normal-Wishart components.
+        The fit: Dirichlet or stick-breaking weights and Normal-Wishart components. Where there is noise, weights are `NoiseShare`, K + 1 of
+        them. Tails have no coordinates.
     factor : Array, shape (K or 1, packed)
         F of each matrix.
-    weights : Ratios or Sticks
+    weights : Ratios, Sticks or Shares
     centre, width : Array, shape (K or 1, L)
         Mean and standard deviation of the logs of the diagonals of T, under the fit.
     """
 
     posterior: Mixture
     factor: jax.Array
-    weights: Ratios | Sticks
+    weights: Ratios | Sticks | Shares
     centre: jax.Array
     width: jax.Array
 
@@ -56,9 +58,10 @@ def chart_of(posterior: Mixture) -> Chart:
     """The coordinates of a fit, from the moments of log gammas; computed on the host, since derivatives of gammaln compile slowly."""
     from scipy.special import digamma, polygamma
 
-    law, half = posterior.components, half_dofs(posterior.components)
+    law = gaussians(posterior.components)
+    half = half_dofs(law)
     logs = ((digamma(half) + LOG_2) / 2, np.sqrt(polygamma(1, half)) / 2)
-    return Chart(posterior, _factor(law), weight_chart(posterior.weights), *(jnp.asarray(part) for part in logs))
+    return Chart(Mixture(posterior.weights, law), _factor(law), weight_chart(posterior.weights), *(jnp.asarray(part) for part in logs))
 
 
 @jit(brief=True)
@@ -131,11 +134,11 @@ def outward(chart: Chart, z) -> tuple[Mixture, jax.Array]:
     Returns
     -------
     Mixture
-        Of `PointWeights` and `Gaussian`.
+        Of `PointWeights`, K + 1 of them where there is noise, and `Gaussian`.
     Array, shape ()
         Volume in the weights but the last, the means, and the distinct entries of the covariances.
     """
-    law, structure, k = chart.posterior.components, chart.posterior.structure, chart.posterior.n_components
+    law, structure, k = chart.posterior.components, chart.posterior.structure, len(chart.posterior.components.mean)
     shares, u, logs, below = (z[place] for place in places(chart))
     log_weights = chart.weights.log_weights(shares)
     logs = chart.centre + chart.width * logs.reshape(chart.centre.shape)
@@ -151,7 +154,7 @@ def outward(chart: Chart, z) -> tuple[Mixture, jax.Array]:
 
 def _log_volume(chart: Chart, log_weights, logs):
     """Log of the absolute determinant of the derivative of `outward`; logs (K or 1, L) are log diagonals of T."""
-    law, k = chart.posterior.components, chart.posterior.n_components
+    law, k = chart.posterior.components, len(chart.posterior.components.mean)
     _, size, copies = law.structure.blocks(law.n_features)
     scale = law.structure.log_det(chart.factor)
     log_det = scale - 2 * logs.sum(1)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.linalg import solve_lower
+from bayesgmm.core.noise import NoiseShare
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.weights import Dirichlet, PointSticks, PointWeights, StickBreaking
 
@@ -131,6 +132,57 @@ class Sticks:
         return (odds - np.asarray(self.centre)) / np.asarray(self.width)
 
 
+@pytree
+class Shares:
+    """Weights of which noise has the last: how the others divide theirs, and one stick for what is not noise.
+
+    Parameters
+    ----------
+    weights : Ratios or Sticks
+    share : Sticks
+    """
+
+    weights: Ratios | Sticks
+    share: Sticks
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates, the last of noise."""
+        return self.weights.size + 1
+
+    def log_weights(self, z):
+        """Log weights (K + 1,) at coordinates."""
+        odds = self.share.centre + self.share.width * z[-1:]
+        return jnp.concatenate([self.weights.log_weights(z[:-1]) + jax.nn.log_sigmoid(odds), jax.nn.log_sigmoid(-odds)])
+
+    def _apart(self, log_weights):
+        """Log of the share that is not noise (1,), and of how components divide it (K,)."""
+        share = jnp.log1p(-jnp.exp(log_weights[-1:]))
+        return share, log_weights[:-1] - share
+
+    def coordinates(self, log_weights):
+        """The inverse of `log_weights`."""
+        share, own = self._apart(log_weights)
+        return jnp.concatenate([self.weights.coordinates(own), self.share.coordinates(share)])
+
+    def log_volume(self, log_weights):
+        """Log of the volume of free weights in a unit volume of coordinates."""
+        share, own = self._apart(log_weights)
+        return self.weights.log_volume(own) + self.share.log_volume(share) + self.weights.size * share[0]
+
+    def log_covariance(self) -> np.ndarray:
+        """Covariance (., K + 1) of the coordinates with the log weights, under the fit."""
+        from scipy.special import polygamma
+
+        own, width = self.weights.log_covariance(), np.asarray(self.share.width)[0]
+        rest, noise = (float(polygamma(1, np.asarray(part)[0])) / width for part in (self.share.alpha, self.share.beta))
+        return np.block([[own, np.zeros((len(own), 1))], [np.full((1, own.shape[1]), rest), np.full((1, 1), -noise)]])
+
+    def skewed(self, z: np.ndarray) -> np.ndarray:
+        """Coordinates of standard Gaussian ones; the share of noise has its Beta law."""
+        return np.concatenate([self.weights.skewed(z[:, :-1]), self.share.skewed(z[:, -1:])], 1)
+
+
 def _ratios(law: Dirichlet) -> Ratios:
     from scipy.special import digamma, polygamma
 
@@ -149,11 +201,17 @@ def _sticks(law: StickBreaking) -> Sticks:
     return Sticks(*(jnp.asarray(part) for part in (alpha, beta, centre, width, law.order)))
 
 
-CHARTS = {Dirichlet: _ratios, StickBreaking: _sticks}
+def _shares(law: NoiseShare) -> Shares:
+    both, order = np.asarray(law.share.concentration), jnp.zeros(1, int)
+    share = StickBreaking(jnp.asarray(both[:1]), jnp.asarray(both[1:]), order, jnp.ones(()), jnp.ones(()), False)
+    return Shares(CHARTS[type(law.weights)](law.weights), _sticks(share))
+
+
+CHARTS = {Dirichlet: _ratios, StickBreaking: _sticks, NoiseShare: _shares}
 """Coordinates by law of the weights; derivatives of gammaln are computed on the host, where they need no compiling."""
 
 
-def weight_chart(law: Dirichlet | StickBreaking) -> Ratios | Sticks:
+def weight_chart(law: Dirichlet | StickBreaking | NoiseShare) -> Ratios | Sticks | Shares:
     """The coordinates that belong to the weights of a fit."""
     return CHARTS[type(law)](law)
 

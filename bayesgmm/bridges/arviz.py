@@ -15,6 +15,8 @@ DIMS = {
     "weights": ("component",),
     "means": ("component", "feature"),
     "covariances": ("component", "feature", "feature_bis"),
+    "noise_weight": (),
+    "degrees_of_freedom": ("component",),
     "log_likelihood": ("row",),
     "predicted": ("row", "feature"),
 }
@@ -84,15 +86,32 @@ def _generation(tree: Any) -> Any:
     return arviz.from_datatree(tree)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def predict(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Rows (S, N, D) drawn from the mixture of each draw, from covariances (S, K or 1, D, D)."""
+def predict(
+    weights: np.ndarray,
+    means: np.ndarray,
+    covariances: np.ndarray,
+    n: int,
+    seed: int,
+    dof: np.ndarray | None = None,
+    box: np.ndarray | None = None,
+) -> np.ndarray:
+    """Rows (S, N, D) drawn from the mixture of each draw, from covariances (S, K or 1, D, D).
+
+    With degrees of freedom ``dof`` (S, K) components are Student t; what the weights leave is noise, uniform in a ``box`` (2, D).
+    """
     rng = np.random.default_rng([seed, 1])
     s, k, d = means.shape
     found, factors = np.empty((s, n, d)), np.linalg.cholesky(covariances)
+    if box is not None:
+        weights = np.append(weights, 1 - weights.sum(1, keepdims=True), 1)
     for i in range(s):
-        labels = rng.choice(k, n, p=weights[i])
+        labels = rng.choice(weights.shape[1], n, p=weights[i])
         for j in range(k):
             mine = labels == j
             noise = rng.standard_normal((int(mine.sum()), d))
+            if dof is not None:
+                noise = noise / np.sqrt(rng.chisquare(dof[i, j], (len(noise), 1)) / dof[i, j])
             found[i, mine] = means[i, j] + noise @ factors[i, min(j, len(factors[i]) - 1)].T
+        if box is not None:
+            found[i, labels == k] = rng.uniform(box[0], box[1], (int((labels == k).sum()), d))
     return found

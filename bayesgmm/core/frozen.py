@@ -98,7 +98,8 @@ class Frozen:
     def natural(self) -> Natural:
         """Expected log densities: those of known components are their log densities."""
         pairs = zip(self.known.natural()[:3], self.law.natural()[:3], strict=True)
-        return Natural(*(jnp.concatenate(pair) for pair in pairs))
+        level, mean, precision = (jnp.concatenate(pair) for pair in pairs)
+        return Natural(level, mean, precision)
 
     def predictive_log_prob(self, x):
         """Log density (N, K) of rows (N, D)."""

@@ -171,6 +171,18 @@ class NoiseShare:
         among, own = self._each("expected_log")
         return jnp.append(own + among[0], among[1])
 
+    def log_covariance(self):
+        """Covariance (K + 1, K + 1) of the log weights, less what all of them share; 0 for missing components."""
+        among, alive = self.share.log_covariance(), self.weights.alive()
+        own = self.weights.log_covariance() + self.weights.log_common() + among[0, 0]
+        own, across = jnp.where(alive[:, None] & alive, own, 0), jnp.where(alive, among[0, 1], 0)[:, None]
+        return jnp.block([[own, across], [across.T, among[1:, 1:]]])
+
+    def sample(self, key, shape=()):
+        first, second = jax.random.split(key)
+        among, own = self.share.sample(first, shape), self.weights.sample(second, shape)
+        return jnp.concatenate([own * among[..., :1], among[..., 1:]], -1)
+
     def mean(self):
         among, own = self._each("mean")
         return jnp.append(own * among[0], among[1])

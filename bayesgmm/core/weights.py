@@ -143,6 +143,10 @@ class Dirichlet:
         """Covariance (K, K) of the log weights, less what all of them share (which no row can tell); 0 for missing components."""
         return jnp.diag(jnp.where(self.alive(), polygamma(1, self._safe), 0))
 
+    def log_common(self):
+        """What `log_covariance` leaves out of the covariance of any two log weights."""
+        return -polygamma(1, self.concentration.sum())
+
     def mean(self):
         return self.concentration / self.concentration.sum()
 
@@ -303,6 +307,10 @@ class StickBreaking:
         cross = later * shared
         full = own * taken + (later * left) @ later.T - cross - cross.T
         return full * self.alive() * self.alive()[:, None]
+
+    def log_common(self):
+        """What `log_covariance` leaves out: nothing."""
+        return jnp.zeros_like(self.alpha[0])
 
     def mean(self):
         """Expected weights (K,); they sum to less than 1, the rest belongs to components never seen."""

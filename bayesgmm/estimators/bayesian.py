@@ -245,6 +245,11 @@ class BayesianGaussianMixture(MixtureEstimator):
         ------
         ValueError
             Other rows, or other weights, than those of the fit.
+
+        Notes
+        -----
+        Noise and the weights of rows in heavy tails are hidden as labels are, and corrected for in the same way. Degrees of freedom are
+        held at those of the fit: learnt ones are paid for by neither the bound nor the evidence.
         """
         self._check_fitted()
         check_learnt(self, "log_evidence", " (lower_bound_ is)")
@@ -277,7 +282,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         method : {"linear_response", "mean_field", "importance", "gibbs"}, default "linear_response"
             ``"mean_field"``: the fit's own law, too narrow where components overlap. ``"linear_response"``: corrected for that, to second
             order. ``"importance"``: weighted draws around the fit, good where they reach all of the posterior and ``k_hat`` is below
-            0.7; Dirichlet weights only. ``"gibbs"``: Markov chains, exact in the long run, within the number of components of the fit.
+            0.7; Dirichlet weights only. ``"gibbs"``: Markov chains, exact in the long run, within the number of components of the fit. With
+            noise or Student t components the first two; degrees of freedom, learnt or not, are held at those of the fit.
         n_draws : int, default 1000
             Gibbs: rounded up to as many for each chain.
         random_state : int, numpy generator or None, default 0

@@ -12,6 +12,8 @@ from bayesgmm.analysis import ridgeline
 from bayesgmm.analysis.combine import Merge
 from bayesgmm.analysis.parameters import dense_covariances
 from bayesgmm.analysis.replaced import icl_curve
+from bayesgmm.analysis.rows import named
+from bayesgmm.core.noise import without_noise
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, sharing_of
 from bayesgmm.estimators.mixture import MixtureEstimator
@@ -31,14 +33,14 @@ RULES = ("elbow", "icl")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Combination:
-    """Clusters made of the components of a mixture, the largest first. Clusters and components count from 0.
+    """Clusters made of the components of a mixture, the largest first. Clusters and components count from 0; noise stays by itself.
 
     Attributes
     ----------
     labels : ndarray of int, shape (N,)
-        Most probable cluster of each row.
+        Most probable cluster of each row; -1 for noise.
     probabilities : ndarray, shape (N, n_clusters)
-        Probability that each row belongs to each cluster: the sum over its components.
+        Probability that each row belongs to each cluster: the sum over its components. With noise (N, n_clusters + 1), noise last.
     groups : tuple of tuples of int
         The components of each cluster.
     merges : tuple of Merge
@@ -52,7 +54,7 @@ class Combination:
     threshold : float or None
         Value from which pairs were merged, where that was the rule.
     weights : ndarray, shape (n_clusters,)
-        Share of each cluster in the rows, by probability.
+        Share of each cluster in the rows, by probability; noise has what they leave.
     """
 
     labels: np.ndarray = dataclasses.field(repr=False)
@@ -143,7 +145,7 @@ def combine(
     values, weight = _check(model, X, method, n_clusters, threshold, sample_weight)
     resp = model.predict_proba(values)
     merges = _merges(model, method, resp, weight)
-    curve = ways.entropies(resp, weight, merges)
+    n_noise, curve = model.posterior_.n_noise, ways.entropies(resp, weight, merges)
     limit = threshold if threshold is not None else THRESHOLDS.get(method) if n_clusters is None else None
     if limit is not None:
         number, rule = ways.number_at(merges, limit), "threshold"
@@ -160,16 +162,17 @@ def combine(
     sizes = weight @ ways.probabilities(resp, groups) / weight.sum()
     order = np.argsort(-sizes, kind="stable")
     groups = tuple(groups[i] for i in order)
-    share = ways.probabilities(resp, list(groups))
-    return Combination(share.argmax(1), share, groups, tuple(merges), curve, method, rule, limit, sizes[order])
+    share = np.append(ways.probabilities(resp, list(groups)), resp[:, resp.shape[1] - n_noise :], 1)
+    return Combination(named(share.argmax(1), number), share, groups, tuple(merges), curve, method, rule, limit, sizes[order])
 
 
 def _merges(model: MixtureEstimator, method: str, resp: np.ndarray, weight: np.ndarray) -> list[Merge]:
+    law = model.posterior_
     if method == "entropy":
-        return ways.by_entropy(resp, weight)
+        return ways.by_entropy(resp, weight, law.n_noise)
     if method == "misclassification":
-        return ways.by_misclassification(resp, weight)
-    return ways.by_ratio(ridgeline.ratios(model.weights_, model.means_, dense_covariances(model.posterior_)))
+        return ways.by_misclassification(resp, weight, law.n_noise)
+    return ways.by_ratio(ridgeline.ratios(model.weights_, model.means_, dense_covariances(without_noise(law))))
 
 
 def _check(model, X, method: str, n_clusters, threshold, sample_weight) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +182,8 @@ def _check(model, X, method: str, n_clusters, threshold, sample_weight) -> tuple
         raise ValueError(f"model must be a fitted GaussianMixture or BayesianGaussianMixture; got a {type(model).__name__}.{hint}")
     check_option("method", method, METHODS)
     values = read_rows(model, X)
-    check_gaussian(model, "combine")
+    if method == "ridgeline" and model.student_t is not None:
+        raise ValueError('method="ridgeline" follows Gaussian densities; with Student t components use "entropy" or "misclassification".')
     weight = check_weights(sample_weight, len(values))
     if n_clusters is not None and threshold is not None:
         raise ValueError("n_clusters and threshold are two ways to say when to stop; give one of them.")
@@ -188,6 +192,7 @@ def _check(model, X, method: str, n_clusters, threshold, sample_weight) -> tuple
         if method != "entropy":
             raise ValueError(f"n_clusters={n_clusters!r} reads the entropies and belongs to method='entropy'; got method={method!r}.")
         if n_clusters == "icl":
+            check_gaussian(model, "n_clusters='icl'", "use 'elbow', a number or a threshold")
             check_spread(values, weight, None)
     elif n_clusters is not None:
         check_number("n_clusters", n_clusters, 1, high=model.n_components_, integer=True)

@@ -25,6 +25,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
 from bayesgmm.estimators.covariance_types import count_parameters
 from bayesgmm.estimators.evidence import MOST_DRAWS
+from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.compiling import jit
@@ -137,15 +138,20 @@ class _Data(NamedTuple):
     numbers: np.ndarray
 
 
+def _read(model: Any, X: Any, sample_weight: Any) -> _Data:
+    check_gaussian(model, "diagnose", "compare bounds and BIC, and see how sure the estimates are by uncertainty")
+    values, weight = read_rows_of_fit(model, X, sample_weight)
+    numbers = np.flatnonzero(weight > 0)
+    return _Data(values[numbers], weight[numbers], numbers)
+
+
 @in_float64
 def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state: Any, verbose: bool | None) -> Diagnosis:
     """See `MixtureEstimator.diagnose`."""
     model._check_fitted()
     check_number("n_draws", n_draws, FEWEST, high=MOST_DRAWS, integer=True)
     seed = check_seed(random_state)
-    values, weight = read_rows_of_fit(model, X, sample_weight)
-    numbers = np.flatnonzero(weight > 0)
-    data, k = _Data(values[numbers], weight[numbers], numbers), model.n_components_
+    data, k = _read(model, X, sample_weight), model.n_components_
     with Progress(verbose) as told, warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         told("diagnose: drawing parameters ...")
@@ -169,7 +175,7 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
             contraction=np.nan if sure is None else sure.contraction,
             k_hat=k_hat,
             shape=shape_of(model, data.values, data.weight, resp),
-            predictive=predictive._replace(outliers=numbers[predictive.outliers]),
+            predictive=predictive._replace(outliers=data.numbers[predictive.outliers]),
             groups=tuple(groups),
             one_mode=ridgeline.one_mode(fit, points if sure is not None else points[:1]),
             influence=driven,
@@ -178,7 +184,7 @@ def diagnose(model: Any, X: Any, sample_weight: Any, n_draws: int, random_state:
             _points=points,
             _values=data.values,
             _weight=data.weight,
-            _rows=np.bincount(model.labels_[numbers], data.weight, k),
+            _rows=np.bincount(model.labels_[data.numbers], data.weight, k),
         )
 
 

@@ -55,7 +55,6 @@ def rows_of_fit(model, X: Any, sample_weight: Any, part: bool = False) -> tuple[
 
     With ``part`` also rows that are known in part, which then are `Arranged`.
     """
-    check_gaussian(model, "This")
     values, weight = read_given(model, X, sample_weight, part)
     prior, posterior = (law_inward(model._coordinates, law) for law in (model.prior_, model.posterior_))
     known = isinstance(values, Known)
@@ -191,6 +190,7 @@ def _fits(models: Any) -> list:
         raise ValueError(f"models must be a fitted BayesianGaussianMixture or several of them; got {brief(models)}.")
     for model in fits:
         model._check_fitted()
+        check_gaussian(model, "Evidence by importance sampling or over several optima", "use log_evidence of each fit")
     if not all(_same_model(fits[0], model) for model in fits[1:]):
         raise ValueError(
             "models must be fits of one model: the same data, number of components, covariance_type and prior; set prune=False "

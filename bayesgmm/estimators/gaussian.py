@@ -210,7 +210,8 @@ class GaussianMixture(MixtureEstimator):
             ``"observed_information"``: a Gaussian from the curvature of the likelihood. ``"sandwich"``: the same, valid also where the
             rows are not from a mixture of Gaussians. ``"bootstrap"``: fits of rows drawn anew with replacement.
             ``"weighted_bootstrap"``: of all rows with random weights, for small components. ``"parametric_bootstrap"``: of rows drawn
-            from the fit. ``"jackknife"``: a Gaussian with the covariance that fits of all rows but one tell.
+            from the fit. ``"jackknife"``: a Gaussian with the covariance that fits of all rows but one tell. Degrees of freedom that were
+            learnt are among the parameters; the volume of noise is not.
         n_draws : int, default 1000
             Draws, or fits; the jackknife makes N fits.
         random_state : int, numpy generator or None, default 0

@@ -195,18 +195,17 @@ def check_exact(known: Any) -> None:
         raise ValueError("student_t needs numbers without errors of measurement; fit with student_t=None.")
 
 
-def check_gaussian(model: Any, what: str) -> None:
-    """A model of Gaussians without noise, for what is made for those alone."""
-    check_proper(model, what)
+def check_gaussian(model: Any, what: str, instead: str = "") -> None:
+    """A model of Gaussians without noise, for what is made for those alone; ``instead`` is what to do for it."""
+    check_proper(model, what, instead)
     if isinstance(model.posterior_.components, Student):
-        told = "fit with student_t=None, or use predict, predict_proba, score_samples and condition"
+        told = instead or "fit with student_t=None, or use predict, predict_proba, score_samples and condition"
         raise ValueError(f"{what} is not there for models with Student t components: {told}.")
 
 
-def check_proper(model: Any, what: str) -> None:
+def check_proper(model: Any, what: str, instead: str = "") -> None:
     """A model without noise, for what is not made for it."""
     law: Mixture = model.posterior_
     if law.n_noise:
-        raise ValueError(
-            f"{what} is not there for models with noise; fit with noise=None, or ask predict, predict_proba and score_samples."
-        )
+        told = instead or "fit with noise=None, or ask predict, predict_proba and score_samples"
+        raise ValueError(f"{what} is not there for models with noise: {told}.")

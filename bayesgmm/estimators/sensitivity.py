@@ -18,6 +18,7 @@ from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitError, in_float64
 from bayesgmm.estimators.evidence import rows_of_fit
 from bayesgmm.estimators.freezing import check_learnt
+from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.inference.compiling import jit
 from bayesgmm.progress import Progress
 from bayesgmm.report.sensitivity import printed
@@ -98,6 +99,7 @@ def sensitivity(model: Any, X: Any, sample_weight: Any, refits: bool, verbose: b
     model._check_fitted()
     check_flag("refits", refits)
     check_learnt(model, "sensitivity")
+    check_gaussian(model, "sensitivity", "fit again with other priors, or without noise and tails")
     prior, posterior, y, weight = rows_of_fit(model, X, sample_weight)
     try:
         now, slopes = derivatives(prior, posterior, y, jnp.asarray(weight), _shifts(model._coordinates, y, weight))

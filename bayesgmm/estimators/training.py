@@ -18,7 +18,7 @@ from bayesgmm.core.weights import StickBreaking
 from bayesgmm.estimators.base import FitWarning
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, check_covariance_type, kind_of, word_for
 from bayesgmm.estimators.freezing import n_frozen
-from bayesgmm.estimators.robust import check_gaussian, check_noise, check_tails
+from bayesgmm.estimators.robust import check_noise, check_tails
 from bayesgmm.frames import Rows
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
@@ -219,7 +219,6 @@ def read_rows_of_fit(estimator, X: Any, sample_weight: Any, part: bool = False) 
 
     With ``part`` also what is known of rows that are known in part.
     """
-    check_gaussian(estimator, "This")
     values, weight = read_given(estimator, X, sample_weight, part)
     found = float(weight @ estimator._plug_in_log_density(values))
     if abs(found - estimator.log_likelihood_) > SAME * (1 + abs(found)):

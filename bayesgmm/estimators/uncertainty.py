@@ -14,6 +14,8 @@ from bayesgmm.analysis.memberships import Interval, interval
 from bayesgmm.analysis.point import Point
 from bayesgmm.bridges import arviz
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import WithNoise
+from bayesgmm.core.student import Student
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.partitions import (
     MOST_ENTRIES,
@@ -37,11 +39,13 @@ class Intervals(dict):
     feature_names : list of str
     heading : str
         Where the draws come from.
+    heavy : bool
+        Whether what is called standard deviations are those of the matrices of scale of Student t.
     """
 
-    def __init__(self, found: dict[str, Interval], prob: float, feature_names: list[str], heading: str):
+    def __init__(self, found: dict[str, Interval], prob: float, feature_names: list[str], heading: str, heavy: bool = False):
         super().__init__(found)
-        self.prob, self.feature_names, self.heading = prob, feature_names, heading
+        self.prob, self.feature_names, self.heading, self.heavy = prob, feature_names, heading, heavy
 
     def __str__(self) -> str:
         return printed(self)
@@ -62,14 +66,17 @@ class Intervals(dict):
 class Uncertainty:
     """Draws of the parameters of a fitted mixture, components in the order of the fit's.
 
-    What it says of rows it says of every row given, also of those with a weight of 0, each once.
+    What it says of rows it says of every row given, also of those with a weight of 0, each once. Noise is one more kind of rows,
+    the last: it has the last column of memberships and the label K, and rows of noise count as together in `similarity` and `partition`.
 
     Attributes
     ----------
     method : str
         Where the draws come from.
     draws : dict of ndarray
-        ``weights`` (S, K), ``means`` (S, K, D) and ``covariances``, in units of the data; those of S draws of ``covariances_``.
+        ``weights`` (S, K), ``means`` (S, K, D) and ``covariances``, in units of the data; those of S draws of ``covariances_``, which for
+        Student t are matrices of scale. With noise ``noise_weight`` (S,). Of maximum likelihood with learnt tails ``degrees_of_freedom``
+        (S, K); a Bayesian fit holds them fixed.
     feature_names : list of str
     k_hat : float
         Shape of the tail of the importance weights: above 0.7 the draws are not to be trusted. NaN for other methods.
@@ -101,6 +108,7 @@ class Uncertainty:
     _log_det: float = dataclasses.field(repr=False)
     _labels: np.ndarray | None = dataclasses.field(repr=False)
     _seed: int = dataclasses.field(repr=False)
+    _box: np.ndarray | None = dataclasses.field(default=None, repr=False)
     _partitions: dict[tuple, PointPartition] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
@@ -110,6 +118,9 @@ class Uncertainty:
 
     def intervals(self, prob: float = 0.94, function: Callable | None = None) -> Intervals:
         """Central intervals of weights, means, standard deviations, correlations and covariances, or of a function of them.
+
+        Also of the weight of noise and of degrees of freedom, where there are draws of them. For Student t standard deviations are square
+        roots of the diagonals of the matrices of scale.
 
         Parameters
         ----------
@@ -137,7 +148,8 @@ class Uncertainty:
         check_number("prob", prob, 0, high=1, strict=True)
         found = self._quantities() if function is None else self._applied(function)
         heading = f"{self.n_draws:,} draws, {self.method.replace('_', ' ')}"
-        return Intervals({name: interval(values, prob) for name, values in found.items()}, float(prob), self.feature_names, heading)
+        summed = {name: interval(values, prob) for name, values in found.items()}
+        return Intervals(summed, float(prob), self.feature_names, heading, self._dof is not None)
 
     def _quantities(self) -> dict[str, np.ndarray]:
         dense = self.dense_covariances
@@ -145,7 +157,7 @@ class Uncertainty:
         found = {"weights": self.draws["weights"], "means": self.draws["means"], "standard_deviations": deviations}
         if self._points.structure.rank == 2 and dense.shape[2] > 1:
             found["correlations"] = dense / (deviations[:, :, :, None] * deviations[:, :, None])
-        return found | {"covariances": self.draws["covariances"]}
+        return found | {name: draws for name, draws in self.draws.items() if name not in found}
 
     @property
     def _tied(self) -> bool:
@@ -168,6 +180,13 @@ class Uncertainty:
         spread = packed if self._points.structure.rank == 1 else packed[:, :, None]
         return np.eye(d) * np.broadcast_to(spread, (*packed.shape[:2], d))[:, :, None]
 
+    @property
+    def _dof(self) -> np.ndarray | None:
+        """Degrees of freedom (S, K) of components with heavy tails."""
+        law = self._points.components
+        law = law.law if isinstance(law, WithNoise) else law
+        return np.asarray(law.dof) if isinstance(law, Student) else None
+
     def _applied(self, function: Callable) -> dict[str, np.ndarray]:
         parts = (self.draws[name] for name in ("weights", "means", "covariances"))
         values = [function(*draw) for draw in zip(*parts, strict=True)]
@@ -183,7 +202,10 @@ class Uncertainty:
 
     @in_float64
     def memberships(self, prob: float = 0.94) -> Interval:
-        """Probability (N, K) that each row belongs to each component: mean, spread and central interval over the draws."""
+        """Probability (N, K) that each row belongs to each component: mean, spread and central interval over the draws.
+
+        With noise (N, K + 1), noise last.
+        """
         check_number("prob", prob, 0, high=1, strict=True)
         return memberships.responsibilities(self._points, self._rows, prob)
 
@@ -195,7 +217,7 @@ class Uncertainty:
     @functools.cached_property
     @in_float64
     def labels(self) -> np.ndarray:
-        """A component (S, N) for each row in each draw."""
+        """A component (S, N) for each row in each draw; K is noise."""
         return memberships.labels(self._points, self._rows, self._seed) if self._labels is None else self._labels
 
     @property
@@ -208,7 +230,7 @@ class Uncertainty:
     @functools.cached_property
     @in_float64
     def similarity(self) -> np.ndarray:
-        """Probability (N, N) that two rows are in one component."""
+        """Probability (N, N) that two rows are in one component, or both noise."""
         self._check_size(len(self._rows) ** 2, "similarity: rows x rows are")
         return memberships.similarity(self._points, self._rows)
 
@@ -229,8 +251,12 @@ class Uncertainty:
 
     @property
     def n_clusters(self) -> dict[int, float]:
-        """Share of the draws in which so many components have a row."""
-        return n_clusters_probability(self.labels)
+        """Share of the draws in which so many components, noise apart, have a row."""
+        if not self._points.n_noise:
+            return n_clusters_probability(self.labels)
+        k = self.draws["weights"].shape[1]
+        counts = np.bincount([len(np.unique(row[row < k])) for row in self.labels])
+        return {int(n): float(counts[n] / counts.sum()) for n in np.flatnonzero(counts)}
 
     @in_float64
     def to_arviz(self, log_likelihood: bool = True, posterior_predictive: bool = True) -> Any:
@@ -248,7 +274,8 @@ class Uncertainty:
             self._check_size(self.n_draws * self._values.size, "posterior_predictive: draws x rows x columns are")
         predicted = None
         if posterior_predictive:
-            predicted = arviz.predict(self.draws["weights"], self.draws["means"], self.dense_covariances, len(self._rows), self._seed)
+            parts = self.draws["weights"], self.draws["means"], self.dense_covariances
+            predicted = arviz.predict(*parts, len(self._rows), self._seed, self._dof, self._box)
         return arviz.to_arviz(
             {**self.draws, "covariances": self.dense_covariances[:, 0] if self._tied else self.dense_covariances},
             self._values,

@@ -9,16 +9,19 @@ import jax
 import numpy as np
 
 from bayesgmm.analysis import draws as ways
+from bayesgmm.analysis.coefficients import is_plain
 from bayesgmm.analysis.draws import Draws
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.importance import TRUSTED, check_exchangeable
 from bayesgmm.analysis.pareto import FEWEST
-from bayesgmm.analysis.response import SLOW
+from bayesgmm.analysis.response import MOST, SLOW, n_coefficients
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.student import Student
 from bayesgmm.estimators.base import FitWarning, in_float64, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 from bayesgmm.estimators.evidence import MOST_DRAWS, rows_of_fit
+from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_known
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.arrange import Arranged, Known, for_passes
@@ -28,6 +31,9 @@ from bayesgmm.progress import Progress
 from bayesgmm.validation import check_number, check_option, check_seed
 
 METHODS = ("mean_field", "linear_response", "importance", "gibbs")
+
+OF_ALL = ("mean_field", "linear_response")
+"""Methods for models with noise or heavy tails, and for rows that are known in part."""
 
 UNMIXED = 1.05
 """r-hat above which chains do not agree."""
@@ -43,12 +49,14 @@ def uncertainty(
     """See `BayesianGaussianMixture.uncertainty`; ``chains`` holds ``n_chains``, ``n_burn`` and ``thin``."""
     model._check_fitted()
     check_option("method", method, METHODS)
+    if method not in OF_ALL:
+        check_gaussian(model, f'method="{method}"', f"use {' or '.join(map(repr, OF_ALL))}")
     check_number("n_draws", n_draws, FEWEST if method == "importance" else 2, high=MOST_DRAWS, integer=True)
     for name, value in chains.items():
         check_number(name, value, 0 if name == "n_burn" else 1, integer=True)
     n, seed = int(n_draws), check_seed(random_state)
     prior, posterior, y, weight = rows_of_fit(model, X, sample_weight, part=True)
-    check_complete(y, method, ("mean_field", "linear_response"))
+    check_complete(y, method, OF_ALL)
     if method == "mean_field":
         found = ways.mean_field(posterior, n, seed)
     elif method == "linear_response":
@@ -69,6 +77,11 @@ def check_complete(y: Any, method: str, others: tuple[str, ...]) -> None:
 
 
 def _linear_response(posterior: Mixture, y, weight, n: int, seed: int) -> Draws:
+    if not is_plain(posterior) and n_coefficients(posterior) > MOST:
+        raise ValueError(
+            f'method="linear_response" of models with noise or Student t components is for up to {MOST} coefficients of their scores; this '
+            f'one has {n_coefficients(posterior)}: use "mean_field", or a covariance_type with fewer parameters.'
+        )
     found = ways.linear_response(posterior, y, weight, n, seed)
     if found.facts["contraction"] > SLOW:
         _warn(
@@ -106,6 +119,16 @@ def _outward(coordinates: Coordinates, points: Mixture) -> Mixture:
     return jax.vmap(coordinates.mixture_outward)(points)
 
 
+def _more(model: Any, points: Mixture) -> dict[str, np.ndarray]:
+    """Draws of the weight of noise (S,) and, where they were not held fixed, of degrees of freedom (S, K)."""
+    found, law = {}, points.components
+    if points.n_noise:
+        found["noise_weight"], law = points.weights.weights[:, -1], law.law
+    if isinstance(law, Student) and law.learn and not model._bayesian:
+        found["degrees_of_freedom"] = law.dof
+    return found
+
+
 def published(model: Any, found: Draws, values: Any, y: Any, method: str, seed: int, weight: np.ndarray) -> Uncertainty:
     """Draws in the user's units, and the rest that an answer holds; ``y`` are the rows, or what is known of them, in inner coordinates."""
     facts = {"k_hat": np.nan, "ess": len(found.points.weights.weights), "r_hat": np.nan, "contraction": np.nan, "n_chains": 1} | found.facts
@@ -118,15 +141,16 @@ def published(model: Any, found: Draws, values: Any, y: Any, method: str, seed: 
         _warn("The fit has not converged: this is the uncertainty around a place that is not its optimum. Raise max_iter and fit again.")
     outer = jax.tree.map(np.asarray, _outward(model._coordinates, found.points))
     tied = COVARIANCE_TYPES[model.covariance_type][1]
-    covariances = outer.components.covariance
+    covariances, k = outer.components.covariance, outer.components.mean.shape[1]
     part = isinstance(y, Arranged)
     log_det = 0.0 if part else float(model._coordinates.log_det)
     return Uncertainty(
         method=method,
         draws={
-            "weights": outer.weights.weights,
+            "weights": outer.weights.weights[:, :k],
             "means": outer.components.mean,
             "covariances": covariances[:, 0] if tied else covariances,
+            **_more(model, outer),
         },
         feature_names=column_names(model),
         k_hat=float(facts["k_hat"]),
@@ -141,4 +165,5 @@ def published(model: Any, found: Draws, values: Any, y: Any, method: str, seed: 
         _log_det=log_det,
         _labels=found.labels,
         _seed=seed,
+        _box=model._noise_box,
     )

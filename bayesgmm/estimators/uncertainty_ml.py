@@ -14,10 +14,11 @@ from bayesgmm.analysis.draws import Draws, best_labels, matched
 from bayesgmm.analysis.rows import law_inward, rows_inward
 from bayesgmm.analysis.unconstrained import n_coordinates
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.student import LEAST
+from bayesgmm.core.student import MOST as MOST_DOF
 from bayesgmm.estimators.base import FitError, FitWarning, in_float64
 from bayesgmm.estimators.covariance_types import sharing_of
 from bayesgmm.estimators.evidence import MOST_DRAWS
-from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.estimators.uncertainty_bayes import check_complete, published
@@ -36,12 +37,14 @@ METHODS = (*CURVATURE, "bootstrap", "weighted_bootstrap", "parametric_bootstrap"
 MOST = 1500
 """Free parameters up to which second derivatives are taken."""
 
+EDGE = 1e-3
+"""Relative distance from the ends of their range within which degrees of freedom count as at one."""
+
 
 @in_float64
 def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: int, random_state: Any, verbose: bool | None) -> Uncertainty:
     """See `GaussianMixture.uncertainty`."""
     model._check_fitted()
-    check_gaussian(model, "uncertainty")
     check_option("method", method, METHODS)
     check_number("n_draws", n_draws, 2, high=MOST_DRAWS, integer=True)
     n, seed = int(n_draws), check_seed(random_state)
@@ -56,29 +59,51 @@ def uncertainty(model: Any, X: Any, sample_weight: Any, method: str, n_draws: in
         raise ValueError(f'method="{method}" moves every component, and some are frozen; use "bootstrap" or "weighted_bootstrap".')
     if model.collapsed_:
         raise FitError("The fit has warned that its likelihood has no meaningful maximum here; then there are no standard errors either.")
+    _check_tails(model, method)
     values, weight = read_rows_of_fit(model, X, sample_weight, part=True)
     point = law_inward(model._coordinates, model.posterior_)
     y = arrange(values, model._coordinates) if isinstance(values, Known) else rows_inward(model._coordinates, values)
     grouped = isinstance(values, Known) and values.group is not None
     check_complete(y, method, ("observed_information",) if grouped else OF_PART)
     if method in CURVATURE:
-        found = _curved(point, y, weight, model._counts, method == "sandwich", n, seed)
+        found = _curved(model, point, y, weight, method == "sandwich", n, seed)
     else:
         with Progress(verbose) as told:
             found = _refitted(model, point, y, weight, method, n, seed, told)
     return published(model, found, values, y, method, seed, weight)
 
 
-def _curved(point: Mixture, y, weight, counts: np.ndarray, robust: bool, n: int, seed: int) -> Draws:
-    chart = observed.chart_around(point, counts)
-    if n_coordinates(chart) > MOST:
-        raise ValueError(f"Second derivatives of {n_coordinates(chart)} free parameters, more than {MOST}: use a bootstrap method instead.")
+def _check_tails(model: Any, method: str) -> None:
+    """Learnt degrees of freedom within their range, where a method takes derivatives by them."""
+    law = observed.tails(model.posterior_.components)
+    if law is None or not law.learn or method not in CHARTED:
+        return
+    at = [k for k, dof in enumerate(np.asarray(law.dof)) if not LEAST * (1 + EDGE) < dof < MOST_DOF * (1 - EDGE)]
+    if at:
+        raise ValueError(
+            f'method="{method}" needs degrees of freedom inside their range, {LEAST:g} to {MOST_DOF:g}; those of component '
+            f'{", ".join(map(str, at))} are at its end: use "bootstrap", "weighted_bootstrap" or "parametric_bootstrap", or fix student_t.'
+        )
+
+
+def _charted(model, point: Mixture) -> tuple[Any, observed.Around]:
+    """Coordinates of the estimate, and of what it has beside Gaussians."""
+    sums = model._stats.tails
+    pulls = None if sums is None else sums[: model.n_components_, 0]
+    return observed.chart_around(point, model._counts, pulls), observed.around_of(point, model._counts)
+
+
+def _curved(model, point: Mixture, y, weight, robust: bool, n: int, seed: int) -> Draws:
+    chart, beside = _charted(model, point)
+    size = n_coordinates(chart) + len(beside.width)
+    if size > MOST:
+        raise ValueError(f"Second derivatives of {size} free parameters, more than {MOST}: use a bootstrap method instead.")
     try:
-        root, contraction = observed.covariance_root(observed.curvature(chart, y, weight), robust)
+        root, contraction = observed.covariance_root(observed.curvature(chart, y, weight, beside), robust)
     except FloatingPointError as error:
         raise FitError(f"The fit is not at a maximum of the likelihood ({error}): lower tol, or use a bootstrap method.") from error
     z = np.random.default_rng(seed).standard_normal((n, len(root))) @ root.T
-    return Draws(jax.tree.map(np.asarray, observed.points_at(chart, z)), None, {"contraction": contraction})
+    return Draws(jax.tree.map(np.asarray, observed.points_at(chart, z, beside)), None, {"contraction": contraction})
 
 
 def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, told: Progress) -> Draws:
@@ -91,7 +116,7 @@ def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, 
         told(f"{method.replace('_', ' ')}: fit {done} of {len(y) if method == 'jackknife' else n}")
 
     if method == "parametric_bootstrap":
-        found = refits.simulated(prior, point, jnp.asarray(weight), n, seed, notify)
+        found = refits.simulated(prior, point, jnp.asarray(weight), n, seed, notify, _box_of_noise(model))
     elif method == "jackknife":
         x, w = for_passes(y, weight)
         places = (y.place if isinstance(y, Arranged) else np.arange(len(y)))[weight > 0]
@@ -102,11 +127,20 @@ def _refitted(model, point: Mixture, y, weight, method: str, n: int, seed: int, 
         found = refits.reweighted(prior, point, x, weights, notify)
     points = matched(_kept(found), y, best_labels(point, y), weight)
     if method == "jackknife":
-        chart = observed.chart_around(point, model._counts)
-        root = observed.jackknife_root(np.asarray(observed.places(chart, points)))
-        points = observed.points_at(chart, rng.standard_normal((n, len(root))) @ root.T)
+        chart, beside = _charted(model, point)
+        root = observed.jackknife_root(np.asarray(observed.places(chart, points, beside)))
+        points = observed.points_at(chart, rng.standard_normal((n, len(root))) @ root.T, beside)
         points = jax.tree.map(np.asarray, points)
     return Draws(points, None, {})
+
+
+def _box_of_noise(model) -> tuple | None:
+    """Where rows of noise are drawn, in inner coordinates: a corner (D,) and the edges from it (D, D)."""
+    if model._noise_box is None:
+        return None
+    low, high = model._noise_box
+    corner, ends = (rows_inward(model._coordinates, a) for a in (low, low + np.diag(high - low)))
+    return corner, ends - corner
 
 
 def _kept(found: refits.Refits) -> Mixture:

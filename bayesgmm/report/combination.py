@@ -24,10 +24,13 @@ RULES = {
 
 def printed(combination: Any) -> str:
     """The clusters, then the merges; components and clusters count from 1."""
-    rows = np.bincount(combination.labels, minlength=combination.n_clusters)
+    rows = np.bincount(combination.labels + 1, minlength=combination.n_clusters + 1)
+    rows, noise = rows[1:], int(rows[0])
     head, parts = ["cluster", "components", "weight", "rows"], zip(combination.groups, combination.weights, rows, strict=True)
     lines = [[str(i + 1), named(group), f"{weight:.3f}", str(count)] for i, (group, weight, count) in enumerate(parts)]
-    return "\n".join([heading(combination), aligned([head, *lines]), *_merges(combination)])
+    apart = combination.probabilities.shape[1] > combination.n_clusters
+    more = [f"Noise: {1 - combination.weights.sum():.3f} of the weight, {noise} rows."] if apart else []
+    return "\n".join([heading(combination), aligned([head, *lines]), *more, *_merges(combination)])
 
 
 def named(group: tuple[int, ...]) -> str:

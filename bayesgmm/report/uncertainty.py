@@ -12,13 +12,21 @@ TABLE = ("weights", "means", "standard_deviations")
 """Quantities shown by component; correlations and covariances are in the dictionary."""
 
 
+SPREAD = {False: "standard deviation", True: "scale"}
+"""What the spread of a component is called, by whether its tails are heavy."""
+
+MORE = {"noise_weight": "weight of noise", "degrees_of_freedom": "degrees of freedom"}
+"""Other quantities that some models have."""
+
+
 def printed(intervals: Any) -> str:
     """Means with intervals: a line for each component, or for wide data for each column; other quantities one by one."""
     head = f"{intervals.heading}; mean [{100 * intervals.prob:g}% interval]"
     if not set(TABLE) <= set(intervals):
         return "\n".join([head, *(f"{name}: {_listed(each)}" for name, each in intervals.items())])
-    parts = [_table(intervals, "means", "mean"), "", _table(intervals, "standard_deviations", "standard deviation")]
-    return "\n".join([head, "", *parts])
+    parts = [_table(intervals, "means", "mean"), "", _table(intervals, "standard_deviations", SPREAD[intervals.heavy])]
+    more = [f"{title}: {_listed(intervals[name])}" for name, title in MORE.items() if name in intervals]
+    return "\n".join([head, "", *parts, *more])
 
 
 def _cell(each: Any, index: tuple[int, ...]) -> str:
