@@ -140,19 +140,20 @@ def of_one_shape(structure: Structure, own, rows):
         factor = structure.factor(shape(logs))
         parts = structure.untransform(factor, scatter) * _wide(jnp.exp(-logs), own)
         flat = parts.reshape(len(rows), -1)
-        return logs, d * (share @ logs) + structure.log_det(factor), structure.inner(parts, identity), flat @ flat.T
+        traces = structure.inner(parts, identity)
+        return logs, d * (share @ logs) + structure.log_det(factor), traces, flat @ flat.T, jnp.abs(traces - d * share).max()
 
     def step(state):
-        (logs, _, traces, pairs), i = state
+        (logs, _, traces, pairs, _), i = state
         plain = at(logs + jnp.clip(jnp.log(traces / jnp.where(present, d * share, 1)), -30, 30))
         root = cholesky(jnp.diag(jnp.where(present, traces, 1)) - pairs + 1)  # + 1: a factor common to all volumes is C's
         newton = at(logs + jnp.clip(_solve(root, traces - d * share), -5, 5))
         better = newton[1] <= plain[1] + 64 * eps * (1 + jnp.abs(plain[1]))
         return jax.tree.map(lambda a, b: jnp.where(better, a, b), newton, plain), i + 1
 
-    def unfinished(state):
-        (_, _, traces, _), i = state
-        return (jnp.abs(traces - d * share).max() > 32 * eps * d) & (i < STEPS)
+    def unfinished(state):  # only compares what is held: in a batch it is computed twice, and rounding must not tell these apart
+        (*_, away), i = state
+        return (away > 32 * eps * d) & (i < STEPS)
 
     (logs, *_), _ = jax.lax.while_loop(unfinished, step, (at(jnp.zeros_like(rows)), 0))
     return _wide(jnp.exp(logs), own) * shape(logs)
