@@ -132,9 +132,9 @@ def kept(values) -> list[Case]:
     return found
 
 
-def each(values, name: str = "case"):
-    """Parametrise a test by cases, of which those not kept are slow."""
-    default = kept(values)
+def each(values, name: str = "case", default=None):
+    """Parametrise a test by cases, of which those that are not ``default``, those kept if none are named, are slow."""
+    default = kept(values) if default is None else default
     marked = [pytest.param(case, id=case.name, marks=() if case in default else pytest.mark.slow) for case in values]
     return pytest.mark.parametrize(name, marked)
 

@@ -126,6 +126,7 @@ def test_words_of_one_meaning_are_compared_once():
         found.table.mclust("aic")
 
 
+@pytest.mark.slow
 def test_in_one_column_only_the_volume_may_be_shared():
     x = X[:, :1]
     found = bg.select(x, (1, 2), covariance_type="mclust", criterion="bic", n_init=1, verbose=False)

@@ -129,7 +129,7 @@ class TestInfluence:
         errors = influence.estimates(sure.draws["weights"], sure.draws["means"], influence.deviations(sure.dense_covariances)).std(0)
         np.testing.assert_allclose(found.influence.moved[0], (parts[1][order] - parts[0]) / errors, atol=2e-4)
 
-    @pytest.mark.parametrize("bayesian", [True, False])
+    @pytest.mark.parametrize("bayesian", [True, pytest.param(False, marks=pytest.mark.slow)])
     def test_no_row_that_was_not_tried_matters_more(self, bayesian, monkeypatch):
         x = bg.load_dataset("acidity").x
         settings = {"covariance_type": "full", "random_state": 0}
@@ -153,7 +153,7 @@ def _inner(model, x):
 class TestOneLabelling:
     """Importance weights around one fit have the mean they must have, so their tail is that of the posterior."""
 
-    @pytest.mark.parametrize("concentration", [2.0, (1.0, 1.0)])
+    @pytest.mark.parametrize("concentration", [(1.0, 1.0), pytest.param(2.0, marks=pytest.mark.slow)])
     def test_sticks_of_one_component(self, concentration):
         """The bound is the evidence; with a Gamma law of the concentration, of the model with its mean under the fit."""
         x = np.random.default_rng(0).normal(size=(30, 2))
@@ -188,6 +188,7 @@ class TestPage:
         assert str(found).startswith("2 components, full covariances, 272 rows, 2 columns: 1 of 9 checks calls for attention (shape).")
         assert max(map(len, str(found).splitlines())) <= 110
 
+    @pytest.mark.slow
     def test_one_cluster_of_two_components(self):
         model = bg.GaussianMixture(3, covariance_type="tied", random_state=0).fit(FAITHFUL)
         found = model.diagnose(FAITHFUL)
@@ -211,6 +212,7 @@ class TestPage:
         assert found.predictive.outliers.tolist() == [50] and "Row 50 is less likely" in text(found, "prediction")
         assert found.influence.driving[0] == 50 and "row 50 the standard deviation of height" in text(found, "single rows")
 
+    @pytest.mark.slow
     def test_starts_that_lead_elsewhere(self):
         """Eight components where there are two: components are one, and another search ends elsewhere."""
         model = bg.GaussianMixture(8, random_state=0, n_init=2).fit(FAITHFUL)
@@ -227,6 +229,7 @@ class TestPage:
             assert verdicts(other)["starts"] == verdict
         assert "ends 0.0 nats lower with 7 components: the answer depends on the starts" in text(other, "starts")
 
+    @pytest.mark.slow
     def test_what_is_not_known_is_said(self):
         x = FAITHFUL.x
         model = bg.GaussianMixture(2, prior="default", random_state=0).fit(x)
@@ -236,6 +239,7 @@ class TestPage:
         given = bg.GaussianMixture(2, init_params=(x[:, 0] > 3).astype(int)).fit(x).diagnose(x)
         assert given.search is None and verdicts(given)["starts"] == "unknown"
 
+    @pytest.mark.slow
     def test_copies_of_rows_are_left_out_one_by_one(self):
         """Counts and the rows written out have the same single rows; and the smallest component counts weights."""
         rng = np.random.default_rng(4)

@@ -44,6 +44,7 @@ def assert_mclusts(model, x, y, entry, tolerance, n_seeds):
         assert np.mean([getattr(found, name) for found in left_out]) == pytest.approx(entry[of], abs=1.5 * entry["cv_se"])
 
 
+@pytest.mark.slow
 def test_mclusts_mixtures_of_iris(iris):
     """EEE with two components for setosa, one Gaussian for the others; mclust stops 9e-5 nats before the optimum."""
     assert iris.n_components_.tolist() == [2, 1, 1] and iris.covariance_types_[0] == "tied"

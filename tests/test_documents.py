@@ -26,17 +26,16 @@ def fenced(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
 
 
-PRINTED: dict[Path, str] = {}
-"""By examples that have been run; each worker that asks runs an example once."""
-
-
 def printed_by(example: Path, folder: Path) -> str:
-    """What an example prints when run as a script."""
-    if example not in PRINTED:
+    """What an example prints when run as a script: by any worker of this run of the tests, once."""
+    kept = folder.parent.parent / f"{example.stem}-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.txt"
+    if not kept.exists():
         (folder / "docs" / "images").mkdir(parents=True)
         code = f"import runpy, sys; sys.argv = [{str(example)!r}]; runpy.run_path({str(example)!r}, run_name='__main__')"
-        PRINTED[example] = run(code, folder)
-    return PRINTED[example]
+        printed = run(code, folder)
+        (folder / "printed.txt").write_text(printed)
+        (folder / "printed.txt").replace(kept)
+    return kept.read_text()
 
 
 def run(code: str, folder: Path) -> str:

@@ -34,7 +34,7 @@ def passes(case: Case, x, depth: int):
 
 
 @pytest.mark.parametrize(("mode", "structure", "weights"), KINDS)
-@pytest.mark.parametrize(("separation", "fewer"), [(2.2, 5.0), (8.0, 1 / 1.2)])
+@pytest.mark.parametrize(("separation", "fewer"), [(2.2, 5.0), pytest.param(8.0, 1 / 1.2, marks=pytest.mark.slow)])
 def test_same_optimum_in_fewer_passes(mode, structure, weights, separation, fewer):
     """Overlapping groups, where plain passes are slow, and clear ones, where they are not."""
     case = Case(mode, structure, False, "flat" if mode == "ml" else "conjugate", weights)
@@ -66,7 +66,7 @@ def test_a_linear_map_is_solved_in_as_many_passes_as_it_has_directions():
     np.testing.assert_allclose(t, solution, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("kind", ["full", "tied", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("diag", "spherical"))])
 def test_a_polished_fit_stands_still(kind):
     """One more plain pass moves no parameter by more than 1e-9 of its kind's size, however slow plain passes are."""
     x = two_groups(2.5)

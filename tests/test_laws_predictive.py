@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from objectives import dense, describe, describe_prior, expected_log_weights
 from oracles import _log_predictive_component, gaussian_mixture_log_likelihood, student_t_predictive
-from registry import D, K, N, bayesian_cases, blobs, cases, each, main_cases, responsibilities, start
+from registry import D, K, N, bayesian_cases, blobs, cases, each, few, main_cases, responsibilities, start
 from scipy import stats
 from scipy.special import logsumexp
 
@@ -127,7 +127,7 @@ def test_points_predict_by_their_likelihood(case):
     np.testing.assert_allclose(q.predictive_log_prob(jnp.asarray(x)).sum(), exact - missing, rtol=1e-11)
 
 
-@pytest.mark.parametrize("law", ["asymmetric", "sticks", "sticks_gamma"])
+@pytest.mark.parametrize("law", ["sticks_gamma", *(pytest.param(law, marks=pytest.mark.slow) for law in ("asymmetric", "sticks"))])
 def test_draws_of_weights_have_the_moments_of_the_posterior(law):
     """Means, and means of logarithms, within five standard errors."""
     _, q = posterior(next(c for c in bayesian_cases((law,))))
@@ -141,7 +141,7 @@ def test_draws_of_weights_have_the_moments_of_the_posterior(law):
     assert_mean(off, q.weights.without(1).mean())
 
 
-@each(bayesian_cases(("asymmetric",)))
+@few(bayesian_cases(("asymmetric",)))
 def test_draws_of_components_have_the_moments_of_the_posterior(case):
     """Means, covariances, precisions; draws of means spread as E[covariance] / mean precision."""
     q, law = posterior(case)[1].components, STRUCTURES[case.structure]
@@ -164,7 +164,7 @@ def assert_mean(draws, expected):
     assert (np.abs(draws.mean(0) - expected) <= 5 * error + 1e-12).all()
 
 
-@pytest.mark.parametrize("shape", [(), (2, 3)])
+@pytest.mark.parametrize("shape", [(2, 3), pytest.param((), marks=pytest.mark.slow)])
 def test_shapes_of_draws(shape):
     """Any shape, none included; the same key gives the same draw."""
     case = next(c for c in bayesian_cases(("sticks_gamma",)) if c.tied)

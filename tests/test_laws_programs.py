@@ -44,7 +44,9 @@ SAMPLES = [
     Case("map", "spherical", False, "conjugate", "sticks"),
     Case("ml", "full", False, "flat", "flat"),
 ]
-some_cases = pytest.mark.parametrize("case", SAMPLES, ids=lambda case: case.name)
+some_cases = pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name, marks=pytest.mark.slow if i % 2 else ()) for i, case in enumerate(SAMPLES)]
+)
 
 
 def same(ours, truth, rtol=1e-11, atol=1e-11):

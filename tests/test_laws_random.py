@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from objectives import describe, describe_prior, objective, posterior_responsibilities
 from oracles import elbo_general
-from registry import Case, cases, each, is_kept, path_of, solve_many, stack
+from registry import Case, cases, few, is_kept, path_of, solve_many, stack
 
 from bayesgmm.inference.accelerate import DEPTH
 from bayesgmm.inference.loop import Outcome
@@ -69,7 +69,7 @@ def random_problem(case: Case, i: int):
     return prior, x, weight, resp, k
 
 
-@each(FAMILIES, "family")
+@few(FAMILIES, "family")
 def test_bound_never_decreases_and_belongs_to_the_posterior(family):
     for case in (case for case in ALL if case.family == family):
         problems = [random_problem(case, i) for i in range(FITS)]

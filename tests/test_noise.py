@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from registry import Case, blobs, cases, few, path_of, responsibilities, start
+from registry import Case, blobs, cases, each, few, path_of, responsibilities, start
 from scipy.special import gammaln, logsumexp
 from scipy.stats import multivariate_normal
 
@@ -55,13 +55,11 @@ QUICK = [
 ]
 
 
-def each(values):
-    """Parametrise a test by cases, of which all but a few are slow."""
-    marked = [pytest.param(case, id=case.name, marks=() if case in QUICK else pytest.mark.slow) for case in values]
-    return pytest.mark.parametrize("case", marked)
-
-
-some = few(cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma")) + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)))
+BAYESIAN = cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma"))
+some = each(BAYESIAN + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)), default=QUICK)
+    cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma")) + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)),
+    default=QUICK,
+)
 ONE = Case("ml", "full", False, "flat", "flat")
 BAYES = Case("vb", "full", False, "conjugate", "dirichlet")
 

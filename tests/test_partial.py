@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import registry
 from oracles import log_evidence_enumeration
-from registry import cases, few, normal_wishart, path_of, responsibilities
+from registry import Case, cases, each, few, normal_wishart, path_of, responsibilities
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -60,7 +60,12 @@ def dense(structure, packed, k: int, d: int = D) -> np.ndarray:
     return np.broadcast_to(structure.to_dense(jnp.asarray(packed), d), (k, d, d))
 
 
-all_cases = few(cases(("vb",), ("conjugate",), ("dirichlet",)) + cases(("ml",)))
+QUICK = [
+    Case("vb", "full", False, "conjugate", "dirichlet"),
+    Case("ml", "full", False, "flat", "flat"),
+    Case("ml", "spherical", True, "flat", "flat"),
+]
+all_cases = each(cases(("vb",), ("conjugate",), ("dirichlet",)) + cases(("ml",)), default=QUICK)
 
 
 @all_cases

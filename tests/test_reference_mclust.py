@@ -57,7 +57,15 @@ def test_no_reference_is_degenerate():
     assert {len(entry["log_likelihood"]) for kinds in MCLUST["sets"].values() for entry in kinds.values()} == {4}
 
 
-@pytest.mark.parametrize(("name", "kind", "n_components"), CASES)
+def usual(i: int, case: tuple) -> bool:
+    """Every set, structure and number of components, in turn; the others are slow cases."""
+    return case[0] == CLOSED_FORM[0] or i % 3 == 0
+
+
+MARKED = [pytest.param(*case, marks=() if usual(i, case) else pytest.mark.slow) for i, case in enumerate(CASES)]
+
+
+@pytest.mark.parametrize(("name", "kind", "n_components"), MARKED)
 def test_reaches_the_optimum_of_mclust(name, kind, n_components):
     entry = MCLUST["sets"][name][kind]
     target = entry["log_likelihood"][n_components - 1]

@@ -43,7 +43,7 @@ def test_one_component_has_the_evidence_in_closed_form(name):
     assert abs(fit(name, 1).lower_bound_ - SETS[name]["bounds"][0]) < 1e-6
 
 
-@pytest.mark.parametrize("n_components", [2, 3])
+@pytest.mark.parametrize("n_components", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SETS)
 def test_more_components_reach_the_best_known_bound(name, n_components):
     target = SETS[name]["bounds"][n_components - 1]

@@ -150,6 +150,7 @@ def test_pairs_and_mistakes(model):
         fitted.sensitivity(x + 1)
 
 
+@pytest.mark.slow
 def test_another_answer_is_named():
     """Few rows, two groups hardly apart: other priors see one."""
     rng = np.random.default_rng(3)

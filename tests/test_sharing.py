@@ -152,7 +152,7 @@ def equal_weighted(word: str, mode: str, sphere=SPHERE):
     return mixture if mode == "ml" else MAP(mixture)
 
 
-@each_word
+@some_words
 @pytest.mark.parametrize("mode", ["ml", pytest.param("map", marks=pytest.mark.slow)])
 def test_the_bound_never_decreases(word, mode):
     prior = equal_weighted(word, mode)

@@ -69,7 +69,7 @@ def halves(cls, structure):
     return (cls is bg.GaussianMixture) == (structure in ("diag", "spherical"))
 
 
-@pytest.mark.parametrize(("cls", "structure"), combinations(lambda cls, structure: True))
+@pytest.mark.parametrize(("cls", "structure"), combinations(halves))
 def test_streamed_is_in_memory(cls, structure):
     found = model(cls, structure).fit(bg.scan(batches(), sample=1000))
     assert found.converged_ and found._n_samples == 3000

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from registry import Case, cases, few, path_of, responsibilities, start
+from registry import Case, cases, each, few, path_of, responsibilities, start
 from scipy.integrate import quad
 from scipy.special import digamma, gammaln, logsumexp
 from scipy.stats import multivariate_t
@@ -36,13 +36,11 @@ QUICK = [
 ML, BAYES = QUICK[0], Case("vb", "full", False, "conjugate", "dirichlet")
 
 
-def each(values):
-    """Parametrise a test by cases, of which all but a few are slow."""
-    marked = [pytest.param(case, id=case.name, marks=() if case in QUICK else pytest.mark.slow) for case in values]
-    return pytest.mark.parametrize("case", marked)
-
-
-some = few(cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma")) + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)))
+BAYESIAN = cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma"))
+some = each(BAYESIAN + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)), default=QUICK)
+    cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma")) + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)),
+    default=QUICK,
+)
 
 
 def heavy(case: Case, dof: float = 5.0, learn: bool = True, shared: bool = False, n_components: int = K):
