@@ -57,9 +57,6 @@ QUICK = [
 
 BAYESIAN = cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma"))
 some = each(BAYESIAN + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)), default=QUICK)
-    cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma")) + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)),
-    default=QUICK,
-)
 ONE = Case("ml", "full", False, "flat", "flat")
 BAYES = Case("vb", "full", False, "conjugate", "dirichlet")
 

@@ -38,9 +38,6 @@ ML, BAYES = QUICK[0], Case("vb", "full", False, "conjugate", "dirichlet")
 
 BAYESIAN = cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma"))
 some = each(BAYESIAN + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)), default=QUICK)
-    cases(("vb",), ("conjugate",), ("dirichlet", "sticks_gamma")) + cases(("map",), ("conjugate",), ("flat",)) + cases(("ml",)),
-    default=QUICK,
-)
 
 
 def heavy(case: Case, dof: float = 5.0, learn: bool = True, shared: bool = False, n_components: int = K):
