@@ -1,12 +1,13 @@
 """The number of groups among outliers: Gaussians, Gaussians and noise, and Student t components on the same simulated data.
 
     python benchmarks/outliers.py --sets 5 --out table.csv
-    python benchmarks/outliers.py --sets 1 --bic
+    python benchmarks/outliers.py --sets 1 --by bic
+    python benchmarks/outliers.py --sets 2 --by select
 
 Groups of unit shape lie on a circle (two columns) or along axes, each 7 standard deviations from the next. ``clean`` has nothing else,
 ``noise`` a tenth of all rows anywhere in a box twice as wide as the groups, ``heavy`` groups of Student t with 3 degrees of freedom;
 ``noisy3`` is the set of ``tests/reference/noisy3.csv``, on which mclust has 3 components and noise, or 4 without. Fits start with 12
-components (variational, default prior), or try 1 to 6 by BIC. ARI is over rows that are no noise.
+components (variational, default prior), or try 1 to 6 by BIC, or by the evidence (`bg.select`). ARI is over rows that are no noise.
 """
 
 from __future__ import annotations
@@ -64,14 +65,21 @@ def by_bic(x: np.ndarray, options: dict):
     return min(models, key=lambda model: (bool(model.collapsed_), model.bic(x)))
 
 
+def by_evidence(x: np.ndarray, options: dict):
+    return bg.select(x, range(1, 7), "full", **options).best
+
+
+SEARCHES = {"pruning": by_pruning, "bic": by_bic, "select": by_evidence}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=5, help="data sets of each design")
-    parser.add_argument("--bic", action="store_true", help="maximum likelihood and BIC instead of variational fits")
+    parser.add_argument("--by", choices=SEARCHES, default="pruning", help="how the number of components is found")
     parser.add_argument("--designs", nargs="*", default=list(DESIGNS))
     parser.add_argument("--out")
     options = parser.parse_args()
-    search, rows = by_bic if options.bic else by_pruning, []
+    search, rows = SEARCHES[options.by], []
     for name, (model, more) in itertools.product(options.designs, MODELS.items()):
         for seed in range(1 if name == "noisy3" else options.sets):
             x, truth = make(name, seed)

@@ -40,6 +40,7 @@ def test_the_best_model_is_the_row_chosen():
     )
     assert np.isnan(table["icl_exact"]).all()
     assert "3 components" in found.verdict
+    assert "Every model has noise besides, uniform over a volume of 315.077." in found.verdict
 
 
 def test_likelihoods_are_at_least_mclusts():

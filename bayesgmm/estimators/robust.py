@@ -175,6 +175,18 @@ class Robust(NamedTuple):
         return (0 if self.noise is None else OF_NOISE) + tails
 
 
+def notes(robust: Robust) -> list[str]:
+    """What is said of noise and tails of all models of a selection."""
+    said = []
+    if robust.found is not None:
+        said.append(f"Every model has noise besides, uniform over a volume of {np.exp(robust.found.log_volume):.6g}.")
+    if robust.student_t is not None:
+        words = {"learn": "learnt for each", "shared": "learnt, the same for all of a model"}
+        dof = words[robust.student_t] if isinstance(robust.student_t, str) else f"{robust.student_t:g}"
+        said.append(f"Components are Student t, degrees of freedom {dof}.")
+    return said
+
+
 GAUSSIAN = Robust()
 """Neither noise nor tails."""
 
