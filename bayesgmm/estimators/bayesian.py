@@ -39,7 +39,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     """Gaussian mixture by variational Bayes, with components that the data do not need removed.
 
     Parameters and attributes are those of ``sklearn.mixture.BayesianGaussianMixture``, but ``lower_bound_`` is the exact evidence lower
-    bound (at K = 1 it is the log evidence), diagonal, spherical and tied models are conjugate models of their own,
+    bound (at K = 1, with Dirichlet weights, the log evidence), diagonal, spherical and tied models are conjugate models of their own,
     ``score_samples`` is a normalised density, and ``fit`` takes weights. docs lists all differences.
 
     Parameters
@@ -106,7 +106,8 @@ class BayesianGaussianMixture(MixtureEstimator):
     n_components_ : int
         Components kept, K below.
     weights_ : ndarray, shape (K,)
-        Posterior mean of the weights, rescaled to sum to 1, in decreasing order; all arrays by component follow it.
+        Posterior mean of the weights, rescaled to sum to 1, in decreasing order, known components first; all arrays by component
+        follow it.
     means_, covariances_ : ndarray
         Posterior means, in units of the data; shapes as for `GaussianMixture`.
     precisions_, precisions_cholesky_ : ndarray

@@ -24,7 +24,10 @@ def n_frozen(estimator: Any) -> int:
         return 0
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise ValueError(f"frozen must be a pair, means (F, D) and covariances of F components; got {brief(given)}.")
-    n = len(np.atleast_2d(given[0]))
+    try:
+        n = len(np.atleast_2d(np.asarray(given[0], float)))
+    except (TypeError, ValueError):
+        raise ValueError(f"The means in frozen must be numbers (F, D), a row for each component; got {brief(given[0])}.") from None
     if n > estimator.n_components:
         raise ValueError(f"frozen has {n} components, more than n_components = {estimator.n_components}.")
     return n
@@ -49,6 +52,16 @@ def held(prior: Any, start: Mixture) -> Mixture:
     """A start in which components that the prior knows are as it knows them."""
     law = prior.components
     return replace(start, components=law.fixed(start.components)) if isinstance(law, Frozen) else start
+
+
+def as_given(model: Any) -> None:
+    """The known components of a fit in the very numbers that the user gave."""
+    n = n_frozen(model)
+    if n:
+        for name, values in zip(("means_", "covariances_"), model.frozen, strict=True):
+            own = np.array(getattr(model, name))
+            own[:n] = np.reshape(values, (n, *own.shape[1:]))
+            setattr(model, name, own)
 
 
 def check_learnt(model: Any, what: str, instead: str = "") -> None:

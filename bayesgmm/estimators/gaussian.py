@@ -96,7 +96,7 @@ class GaussianMixture(MixtureEstimator):
     Attributes
     ----------
     weights_ : ndarray, shape (K,)
-        Mixing weights, in decreasing order; all arrays by component follow it.
+        Mixing weights, in decreasing order, known components first; all arrays by component follow it.
     means_ : ndarray, shape (K, D)
         In units of the data.
     covariances_, precisions_, precisions_cholesky_ : ndarray

@@ -15,6 +15,7 @@ from bayesgmm.core.student import Student
 from bayesgmm.estimators.base import FitError, FitWarning, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory
+from bayesgmm.estimators.freezing import as_given
 from bayesgmm.estimators.robust import Robust
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.restarts import Fit
@@ -70,6 +71,7 @@ def _store_parameters(estimator, found: Published) -> None:
     estimator.precisions_cholesky_ = found.precision_factor[index]
     estimator.n_components_ = len(estimator.weights_)
     law = without_noise(found.posterior).components
+    as_given(estimator)
     _put(estimator, "degrees_of_freedom_", law.dof if isinstance(law, Student) else None)
     _put(estimator, "noise_weight_", float(noise[0]) if len(noise) else None)
     _put(estimator, "noise_volume_", float(np.exp(found.posterior.components.region.log_volume)) if len(noise) else None)

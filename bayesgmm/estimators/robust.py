@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import Region
 from bayesgmm.core.student import FIRST, Student
 from bayesgmm.core.weights import Dirichlet, FlatWeights
-from bayesgmm.validation import check_number, check_option
+from bayesgmm.validation import brief
 
 WORDS = ("box", "hull")
 
@@ -42,13 +43,17 @@ class Found(NamedTuple):
 
 
 def check_noise(value: Any) -> None:
-    """None, a word or a volume."""
-    if isinstance(value, str):
-        check_option("noise", value, WORDS)
-    elif (
-        value is not None and check_number("noise", value, 0, high=np.finfo(float).max) == 0
-    ):  # volumes of many columns are extreme numbers
-        raise ValueError(f"noise as a volume must be above 0; got {value!r}.")
+    """None, a word or a volume, which in many columns is an extreme number."""
+    if value is not None and not _said(value, WORDS):
+        told = "'box', 'hull', or a volume in units of the data, a finite number above 0"
+        raise ValueError(f"noise must be None, {told}; got {brief(value)}.")
+
+
+def _said(value: Any, words: tuple[str, ...]) -> bool:
+    """Whether this is one of the words, or a finite number above 0."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return 0 < float(value) < np.inf
+    return isinstance(value, str) and value in words
 
 
 def region(value: Any, data: Any) -> Found | None:
@@ -115,10 +120,9 @@ LEARNT = ("learn", "shared")
 
 def check_tails(value: Any) -> None:
     """None, a word or degrees of freedom."""
-    if isinstance(value, str):
-        check_option("student_t", value, LEARNT)
-    elif value is not None:
-        check_number("student_t", value, 0, strict=True)
+    if value is not None and not _said(value, LEARNT):
+        told = "'learn', 'shared', or degrees of freedom, a finite number above 0"
+        raise ValueError(f"student_t must be None, {told}; got {brief(value)}.")
 
 
 def with_tails(prior: Any, value: Any) -> Any:

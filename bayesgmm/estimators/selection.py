@@ -183,7 +183,8 @@ def select(
     noise : {None, "box", "hull"} or float, default None
     student_t : {None, "learn", "shared"} or float, default None
         Noise in every model, and Student t components, as for the mixtures. To ask whether there should be noise or tails at all,
-        compare the BIC or the evidence of two selections of the same rows.
+        compare the BIC of two selections of the same rows: it counts the volume of noise and learnt degrees of freedom as parameters,
+        for which bound and evidence pay nothing.
     verbose : bool, optional
         Whether to tell on standard error where the search is; None does so on terminals and in notebooks.
 
