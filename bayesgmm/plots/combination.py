@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.components import COLOURS
+from bayesgmm.plots.style import COLOURS
 from bayesgmm.report.combination import VALUES
 
 

@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.facts import column_names
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
-"""Okabe & Ito's palette, told apart by colour-blind readers; it repeats with other markers."""
-
-MARKERS = "os^Dv<>P"
+from bayesgmm.analysis.parameters import dense_covariances
+from bayesgmm.plots.style import DATA, ellipse, line, on_axes, open_frame, style
 
 
 def plot_components(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: Any = None):
@@ -32,10 +29,7 @@ def plot_components(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: A
     -------
     matplotlib Axes
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(6, 4.5))[1]
+    ax = on_axes(ax, (6, 4.5))
     values = np.asarray(X, float)
     names = column_names(model)
     if model.n_features_in_ == 1:
@@ -46,18 +40,13 @@ def plot_components(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: A
         _ellipses(model, list(columns), ax)
         ax.set(xlabel=names[columns[0]], ylabel=names[columns[1]])
     ax.legend(frameon=False, fontsize="small")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def _style(k: int) -> tuple[str, str]:
-    return COLOURS[k % len(COLOURS)], MARKERS[(k // len(COLOURS) + k) % len(MARKERS)]
+    return open_frame(ax)
 
 
 def _scatter(model, X, points: np.ndarray, ax) -> None:
     table = model.row_table(X)
     for k in range(model.n_components_):
-        colour, marker = _style(k)
+        colour, marker = style(k)
         mine = table.label == k
         alpha = np.clip(2 * table.probability[mine] - 1, 0.15, 0.75)
         label = f"component {k + 1}: {model.weights_[k]:.0%}, {mine.sum()} rows"
@@ -69,31 +58,19 @@ def _scatter(model, X, points: np.ndarray, ax) -> None:
         ax.scatter(*points[noise].T, s=22, c="black", marker="x", linewidths=1, label=label)
 
 
-def _dense(model) -> np.ndarray:
-    components = model.posterior_.components
-    d = model.n_features_in_
-    return np.broadcast_to(components.structure.to_dense(components.covariance, d), (model.n_components_, d, d))
-
-
 def _ellipses(model, columns: list[int], ax) -> None:
-    from matplotlib.patches import Ellipse
-
-    for k, covariance in enumerate(_dense(model)):
-        values, vectors = np.linalg.eigh(covariance[np.ix_(columns, columns)])
-        angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
-        width, height = 4 * np.sqrt(values[::-1])
-        centre = tuple(model.means_[k][columns])
-        ax.add_patch(Ellipse(centre, width, height, angle=angle, fill=False, edgecolor=_style(k)[0], linewidth=1.8))
-        ax.plot(*centre, "+", color="black", markersize=9)
+    for k, covariance in enumerate(dense_covariances(model.posterior_)):
+        ellipse(ax, model.means_[k][columns], covariance[np.ix_(columns, columns)], k)
+        ax.plot(*model.means_[k][columns], "+", color="black", markersize=9)
 
 
 def _histogram(model, values: np.ndarray, ax) -> None:
-    ax.hist(values, bins="fd", density=True, color="#dddddd", edgecolor="white")
+    ax.hist(values, bins="fd", density=True, color=DATA, edgecolor="white")
     grid = np.linspace(values.min(), values.max(), 400)
     ax.plot(grid, np.exp(model.score_samples(grid[:, None])), color="black", linewidth=1.8, label="mixture")
     share = model.predict_proba(grid[:, None])
     density = np.exp(model.score_samples(grid[:, None]))
     for k in range(model.n_components_):
-        ax.plot(grid, share[:, k] * density, color=_style(k)[0], linestyle=("-", "--", "-.", ":")[k % 4], label=f"component {k + 1}")
+        ax.plot(grid, share[:, k] * density, **line(k), label=f"component {k + 1}")
     if model.posterior_.n_noise:
         ax.plot(grid, share[:, -1] * density, color="black", linestyle=":", label="noise")

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.components import _style
-from bayesgmm.plots.uncertainty import _axes
+from bayesgmm.plots.style import DATA, on_axes, style
 from bayesgmm.validation import check_column
 
 BAND = 0.94
 """Share of the drawn data sets within the band."""
 
-DATA, DRAWN = "#d9d9d9", "#0072B2"
+DRAWN = "#0072B2"
 
 
 def plot_predictive_check(diagnosis: Any, column: int | str | None = None, ax: Any = None):
@@ -38,7 +37,7 @@ def plot_predictive_check(diagnosis: Any, column: int | str | None = None, ax: A
     """
     names = diagnosis.feature_names
     j = int(diagnosis.predictive.column_p.argmin()) if column is None else check_column(column, names)
-    ax = _axes(ax, (6.5, 4))
+    ax = on_axes(ax, (6.5, 4))
     values, weight = diagnosis._values[:, j], diagnosis._weight
     edges = np.histogram_bin_edges(values, int(np.clip(1.2 * np.sqrt(len(values)), 10, 50)))
     seen = np.histogram(values, edges, weights=weight, density=True)[0]
@@ -76,7 +75,7 @@ def _densities(diagnosis: Any, j: int, edges: np.ndarray, ax) -> None:
     ax.plot(grid, parts.sum(1), color="black", linewidth=1.4, label="fitted density")
     for k, part in enumerate(parts.T):
         if len(parts.T) > 1:
-            ax.plot(grid, part, color=_style(k)[0], linewidth=1, linestyle="--", label=f"component {k + 1}")
+            ax.plot(grid, part, color=style(k)[0], linewidth=1, linestyle="--", label=f"component {k + 1}")
 
 
 def _parts(point: Any, j: int, grid: np.ndarray) -> np.ndarray:

@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.components import _style
-from bayesgmm.plots.uncertainty import _axes
-
-LINES = ("-", "--", "-.", ":")
+from bayesgmm.plots.style import DATA, ellipse, line, on_axes, open_frame, style
 
 
 def plot_projection(projection: Any, ax: Any = None):
@@ -26,11 +23,10 @@ def plot_projection(projection: Any, ax: Any = None):
     matplotlib Axes
         Colours, markers and lines tell components; the axes say how much of the difference a direction shows and which columns weigh most.
     """
-    ax = _axes(ax, (6.5, 5))
+    ax = on_axes(ax, (6.5, 5))
     (_plane if projection.rows.shape[1] > 1 else _line)(projection, ax)
     ax.legend(frameon=False, fontsize="small")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return open_frame(ax)
 
 
 def _label(projection: Any, r: int) -> str:
@@ -42,29 +38,23 @@ def _label(projection: Any, r: int) -> str:
 
 
 def _plane(projection: Any, ax) -> None:
-    from matplotlib.patches import Ellipse
-
     for k, (mean, covariance) in enumerate(zip(projection.means[:, :2], projection.covariances[:, :2, :2], strict=True)):
-        colour, marker = _style(k)
+        colour, marker = style(k)
         mine = projection.rows[projection.labels == k]
         label = f"component {k + 1}: {len(mine)} rows"
         ax.plot(mine[:, 0], mine[:, 1], marker, color=colour, markersize=4.5, alpha=0.65, markeredgewidth=0, label=label)
-        values, vectors = np.linalg.eigh(covariance)
-        angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
-        width, height = 4 * np.sqrt(np.maximum(values[::-1], 0))
-        shape = {"fill": False, "edgecolor": colour, "linewidth": 1.8, "linestyle": LINES[k % len(LINES)]}
-        ax.add_patch(Ellipse(tuple(mean), width, height, angle=angle, **shape))
+        ellipse(ax, mean, covariance, k)
     ax.set(xlabel=_label(projection, 0), ylabel=_label(projection, 1))
 
 
 def _line(projection: Any, ax) -> None:
     rows = projection.rows[:, 0]
     grid = np.linspace(rows.min(), rows.max(), 400)
-    ax.hist(rows, bins=int(np.clip(1.2 * np.sqrt(len(rows)), 10, 50)), density=True, color="#d9d9d9", label="rows")
+    ax.hist(rows, bins=int(np.clip(1.2 * np.sqrt(len(rows)), 10, 50)), density=True, color=DATA, label="rows")
     for k, (weight, mean, variance) in enumerate(
         zip(projection.weights, projection.means[:, 0], projection.covariances[:, 0, 0], strict=True)
     ):
         density = weight * np.exp(-((grid - mean) ** 2) / variance / 2) / np.sqrt(2 * np.pi * variance)
         label = f"component {k + 1}: {(projection.labels == k).sum()} rows"
-        ax.plot(grid, density, color=_style(k)[0], linestyle=LINES[k % len(LINES)], linewidth=1.8, label=label)
+        ax.plot(grid, density, **line(k), linewidth=1.8, label=label)
     ax.set(xlabel=_label(projection, 0), ylabel="density")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.selection import CRITERIA, share_by
-from bayesgmm.plots.components import COLOURS
+from bayesgmm.plots.style import COLOURS
 from bayesgmm.validation import check_option
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesgmm.analysis import partitions
 from bayesgmm.frames import to_rows
-from bayesgmm.plots.components import MARKERS, _style
+from bayesgmm.plots.style import MARKERS, on_axes, style
 from bayesgmm.validation import brief, check_column, check_number, check_option
 
 QUANTITIES = {"weights": "weight", "means": "mean of {}", "standard_deviations": "standard deviation of {}"}
@@ -69,7 +69,7 @@ def plot_intervals(
     if len({each.mean.shape for each in found}) > 1:
         raise ValueError(f"others must have as many {quantity.replace('_', ' ')} as uncertainty: one structure of covariances for all.")
     count, tied = len(found[0].mean), len(found[0].mean) < uncertainty.draws["weights"].shape[1]
-    ax = _axes(ax, (6.0, 1.1 + 0.2 * len(found) + (0.2 + 0.22 * len(found)) * count))
+    ax = on_axes(ax, (6.0, 1.1 + 0.2 * len(found) + (0.2 + 0.22 * len(found)) * count))
     for i, each in enumerate(found):
         _rungs(each, j, i, len(found), tied, ax)
     for i, (label, _) in enumerate(sources):
@@ -117,7 +117,7 @@ def _rungs(found: Any, j: int | None, i: int, n: int, tied: bool, ax) -> None:
         at = k if j is None else (k, j)
         height = k + (i - (n - 1) / 2) * 0.7 / max(n, 2)
         span = [found.lower[at], found.mean[at], found.upper[at]]
-        ax.plot(span, [height] * 3, color="black" if tied else _style(k)[0], markevery=[1], solid_capstyle="butt", **_method_style(i))
+        ax.plot(span, [height] * 3, color="black" if tied else style(k)[0], markevery=[1], solid_capstyle="butt", **_method_style(i))
 
 
 def _room(ax, lines: int, count: int) -> float:
@@ -136,14 +136,6 @@ def _plain(ax):
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     return ax
-
-
-def _axes(ax: Any, size: tuple[float, float]):
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=size, layout="constrained")[1]
 
 
 def plot_memberships(uncertainty: Any, ax: Any = None, prob: float = 0.94, n_rows: int = 40):
@@ -173,10 +165,10 @@ def plot_memberships(uncertainty: Any, ax: Any = None, prob: float = 0.94, n_row
     best = found.mean.argmax(1)
     chance, lower, upper = (np.take_along_axis(each, best[:, None], 1)[:, 0] for each in (found.mean, found.lower, found.upper))
     rows = np.argsort(chance, kind="stable")[:n_rows]
-    ax = _axes(ax, (6.0, 1.2 + 0.17 * max(len(rows), 8)))
+    ax = on_axes(ax, (6.0, 1.2 + 0.17 * max(len(rows), 8)))
     height = np.arange(len(rows))
     for k in np.unique(best[rows]):
-        mine, (colour, marker) = best[rows] == k, _style(k)
+        mine, (colour, marker) = best[rows] == k, style(k)
         some = rows[mine]
         ax.hlines(height[mine], lower[some], upper[some], color=colour, linewidth=1.8)
         ax.plot(chance[some], height[mine], marker, color=colour, markersize=5, label=f"component {k + 1}")
@@ -209,14 +201,14 @@ def plot_similarity(uncertainty: Any, ax: Any = None):
     together = uncertainty.similarity if len(chosen) == n else partitions.similarity(uncertainty.labels[:, chosen])
     cluster = uncertainty.partition().labels[chosen]
     order = _by_cluster(together, cluster)
-    ax = _axes(ax, (6.0, 5.0))
+    ax = on_axes(ax, (6.0, 5.0))
     picture = ax.imshow(together[np.ix_(order, order)], cmap="Greys", vmin=0, vmax=1, aspect="equal")
     ax.figure.colorbar(picture, ax=ax, label="probability of one cluster", shrink=0.85)
     names, sizes = np.unique(cluster, return_counts=True)
     edges = np.concatenate([[0], np.cumsum(sizes)]) - 0.5
     for edge in edges[1:-1]:
-        ax.axhline(edge, color=_style(1)[0], linewidth=1.2)
-        ax.axvline(edge, color=_style(1)[0], linewidth=1.2)
+        ax.axhline(edge, color=style(1)[0], linewidth=1.2)
+        ax.axvline(edge, color=style(1)[0], linewidth=1.2)
     wide = sizes >= NARROW * len(chosen)
     middle = (edges[:-1] + edges[1:])[wide] / 2
     ax.set_yticks(middle, [f"cluster {k + 1}\n{size:,} rows" for k, size in zip(names[wide], sizes[wide], strict=True)])
@@ -354,7 +346,7 @@ def _panels(axes: Any, n: int) -> np.ndarray:
 
 def _clusters(points: np.ndarray, labels: np.ndarray, differs: np.ndarray, ax) -> None:
     for k in np.unique(labels):
-        colour, marker = _style(k)
+        colour, marker = style(k)
         mine = labels == k
         label = f"cluster {k + 1}: {mine.sum()} rows"
         ax.scatter(*points[mine].T, s=16, c=colour, marker=marker, alpha=0.7, linewidths=0, label=label)
