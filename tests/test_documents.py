@@ -101,6 +101,13 @@ def test_no_page_or_module_names_a_path_of_some_machine_or_a_registry():
         assert not [n for n in names if n in text], path
 
 
+def test_fit_a_mixture_says_what_its_example_prints(tmp_path):
+    printed = printed_by(ROOT / "examples" / "look_at_a_fit.py", tmp_path)
+    said = (ROOT / "docs" / "how-to" / "fit-a-mixture.md").read_text(encoding="utf-8")
+    mixture, means = re.findall(r"species ([0-9.]+)", printed)
+    assert f"(adjusted Rand index {mixture}, k-means {means})" in said
+
+
 def test_use_the_model_says_what_its_example_prints(tmp_path):
     printed = printed_by(ROOT / "examples" / "use_the_model.py", tmp_path)
     page = " ".join((ROOT / "docs" / "how-to" / "use-the-model.md").read_text(encoding="utf-8").split())

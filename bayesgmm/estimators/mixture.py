@@ -270,6 +270,33 @@ class MixtureEstimator(Usable):
         """Text that a statistician can read; with the data (N, D) it adds k-means' answer for the same number of clusters."""
         return text.summary(self.facts(X))
 
+    def plot(self, X: Any, columns: Any = None):
+        """Draw the rows and what the fit says of them: the view that suits the number of columns.
+
+        One column: a histogram and densities. Two: rows and ellipses of two standard deviations. Three to six: all pairs. More: the two
+        directions in which the components differ most, or all pairs of the first six where there are no such directions.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+        columns : sequence of int or str, optional
+            Which of them to show.
+
+        Returns
+        -------
+        matplotlib Axes, or an array of them for pairs
+            ``bayesgmm.plots`` has the single views and others.
+
+        Raises
+        ------
+        ValueError
+            Columns that do not exist.
+        """
+        from bayesgmm.plots.views import plot_model
+
+        self._check_fitted()
+        return plot_model(self, X, columns)
+
     def diagnose(
         self, X: Any, *, sample_weight: Any = None, n_draws: int = 200, random_state: Any = 0, verbose: bool | None = None
     ) -> Diagnosis:

@@ -1,0 +1,37 @@
+"""What do three components of the iris measurements look like, which flowers are in doubt, and what would k-means say?
+
+Run: python examples/look_at_a_fit.py [OUTPUT.png]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+
+import bayesgmm as bg
+from bayesgmm.plots import plot_beside_kmeans, plot_bound, plot_density, plot_doubt, plot_responsibilities
+
+iris = bg.load_dataset("iris")
+frame = pd.DataFrame(iris.x, columns=["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"])
+model = bg.GaussianMixture(n_components=3, random_state=0).fit(frame)
+petals = (2, 3)
+
+figure, axes = plt.subplots(2, 3, figsize=(15, 8.5), layout="constrained")
+plot_beside_kmeans(model, frame, petals, axes[0, :2])
+plot_density(model, frame, petals, axes[0, 2])
+plot_doubt(model, frame, petals, axes[1, 0])
+plot_responsibilities(model, frame, ax=axes[1, 1])
+plot_bound(model, axes[1, 2])
+axes[0, 2].set_title("density of two columns")
+figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/look_at_a_fit.png", dpi=90, metadata={"Software": None})
+
+species = pd.Series(iris.labels, name="species")
+print(pd.crosstab(species, pd.Series(model.labels_ + 1, name="component")))
+agreement = {"mixture": model.labels_, "k-means": bg.KMeans(n_clusters=3, random_state=0).fit(frame).labels_}
+for who, labels in agreement.items():
+    print(f"{who}: adjusted Rand index with the species {bg.adjusted_rand_index(iris.labels, labels):.2f}")
