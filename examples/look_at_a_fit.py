@@ -32,6 +32,6 @@ figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/look_at_a_fit.
 
 species = pd.Series(iris.labels, name="species")
 print(pd.crosstab(species, pd.Series(model.labels_ + 1, name="component")))
-agreement = {"mixture": model.labels_, "k-means": bg.KMeans(n_clusters=3, random_state=0).fit(frame).labels_}
+agreement = {"mixture": model.labels_, "k-means": bg.KMeans(n_clusters=3, random_state=0).fit(frame / frame.std()).labels_}
 for who, labels in agreement.items():
     print(f"{who}: adjusted Rand index with the species {bg.adjusted_rand_index(iris.labels, labels):.2f}")

@@ -258,6 +258,7 @@ class TestPage:
         found = model.diagnose(np.column_stack([x, x.sum(1)]))
         assert verdicts(found)["shape"] == verdicts(found)["prediction"] == "unknown" and verdicts(found)["convergence"] == "attention"
 
+    @pytest.mark.slow
     def test_few_rows_are_not_blamed_for_being_few(self):
         calls = []
         for seed in range(6):

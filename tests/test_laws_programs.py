@@ -111,6 +111,7 @@ OTHERS = [pytest.param(law, marks=pytest.mark.slow) for law in ("asymmetric", "s
 every_law = pytest.mark.parametrize("law", ["sticks_gamma", *OTHERS])
 
 
+@pytest.mark.slow
 @every_law
 def test_forward_derivative_through_a_fit(law):
     """Of the bound after ten steps in each hyperparameter, against central differences."""

@@ -150,7 +150,7 @@ def test_the_bound_falls_only_where_components_leave(pruned):
 def test_k_means_is_beside_the_mixture(pruned):
     x = bg.load_dataset("faithful").x
     left, right = plot_beside_kmeans(pruned, x)
-    labels = bg.KMeans(n_clusters=2, random_state=0).fit(x).labels_
+    labels = bg.KMeans(n_clusters=2, random_state=0).fit(x / x.std(0)).labels_
     moved = min((labels != pruned.labels_).sum(), (labels == pruned.labels_).sum())
     assert left.get_title() == f"k-means: {moved} of 272 rows elsewhere" and right.get_title() == "mixture"
     crosses = sum(len(line.get_xdata()) for line in left.lines if line.get_marker() == "x")

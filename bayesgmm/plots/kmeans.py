@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 
+from bayesgmm.analysis.comparison import kmeans_labels
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.plots.components import plot_components
 from bayesgmm.plots.style import open_frame, style
 
 
-def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), axes: Any = None, random_state: Any = 0):
-    """k-means on the left, the mixture on the right.
+def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), axes: Any = None, seed: int = 0):
+    """k-means of standardised columns on the left, the mixture on the right.
 
     Parameters
     ----------
@@ -21,7 +23,7 @@ def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax
         Complete rows, of two columns at least.
     columns : (int, int), default (0, 1)
     axes : two matplotlib Axes, optional
-    random_state : int, numpy generator or None, default 0
+    seed : int, default 0
         Of k-means.
 
     Returns
@@ -32,22 +34,21 @@ def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax
     """
     from scipy.optimize import linear_sum_assignment
 
-    from bayesgmm.estimators import KMeans
-
     if axes is None:
         import matplotlib.pyplot as plt
 
         axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained", sharex=True, sharey=True)[1]
-    k, labels, names = model.n_components_, model.predict(X), column_names(model)
-    rounded = KMeans(n_clusters=k, random_state=random_state).fit(X)
-    together = np.array([[((rounded.labels_ == c) & (labels == i)).sum() for i in range(k)] for c in range(k)])
-    number = linear_sum_assignment(together, maximize=True)[1]
-    cluster = number[rounded.labels_]
+    k, labels, names, values = model.n_components_, model.predict(X), column_names(model), np.asarray(X, float)
+    with jax.enable_x64(True):
+        found = kmeans_labels(values, k, seed)
+    together = np.array([[((found == c) & (labels == i)).sum() for i in range(k)] for c in range(k)])
+    cluster = linear_sum_assignment(together, maximize=True)[1][found]
+    centres = np.stack([values[cluster == c].mean(0) for c in np.unique(cluster)])
     plot_components(model, X, columns, axes[1])
-    _clusters(np.asarray(X, float)[:, list(columns)], cluster, cluster == labels, axes[0])
-    axes[0].plot(*rounded.cluster_centers_[:, list(columns)].T, "+", color="black", markersize=9)
+    _clusters(values[:, list(columns)], cluster, cluster == labels, axes[0])
+    axes[0].plot(*centres[:, list(columns)].T, "+", color="black", markersize=9)
     if len(names) == 2:
-        _borders(rounded, list(columns), axes[0])
+        _borders(centres[:, list(columns)], values[:, list(columns)].std(0), axes[0])
     told = f"k-means: {(cluster != labels).sum()} of {len(labels)} rows elsewhere"
     axes[0].set(title=told, xlabel=names[columns[0]], ylabel=names[columns[1]])
     axes[1].set(title="mixture")
@@ -65,12 +66,13 @@ def _clusters(points: np.ndarray, cluster: np.ndarray, same: np.ndarray, ax) -> 
     open_frame(ax)
 
 
-def _borders(rounded: Any, columns: list[int], ax) -> None:
-    """Where the nearest centre changes."""
-    if len(rounded.cluster_centers_) < 2:
+def _borders(centres: np.ndarray, unit: np.ndarray, ax) -> None:
+    """Where the nearest centre changes; ``unit`` (2,) are the standard deviations of the columns."""
+    if len(centres) < 2:
         return
-    across, up = (np.linspace(*ax.get_xlim(), 300), np.linspace(*ax.get_ylim(), 300))
-    points = np.stack(np.meshgrid(across, up), -1).reshape(-1, 2)[:, np.argsort(columns)]
-    nearest = rounded.predict(points).reshape(300, 300)
-    for c in range(len(rounded.cluster_centers_)):
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    across, up = np.linspace(left, right, 300), np.linspace(low, high, 300)
+    points = np.stack(np.meshgrid(across, up), -1)
+    nearest = (((points[..., None, :] - centres) / unit) ** 2).sum(-1).argmin(-1)
+    for c in range(len(centres)):
         ax.contour(across, up, (nearest == c).astype(float), levels=[0.5], colors="#555555", linewidths=0.9, linestyles="--")
