@@ -166,6 +166,7 @@ class TestOneLabelling:
         exact = fixed.lower_bound_ + len(x) * float(model._coordinates.log_det)
         assert found.log_evidence == pytest.approx(exact, abs=4 * found.standard_error) and found.k_hat < 0.5
 
+    @pytest.mark.slow
     def test_separate_components(self):
         """Two clear groups: sticks in one order have the bound and its response; for Dirichlet weights the copies are 2!."""
         x = np.concatenate([draw(TWO, 1, 60, np.random.default_rng(2))[0], [[6.0, 1.0]]])

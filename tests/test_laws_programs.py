@@ -45,7 +45,7 @@ SAMPLES = [
     Case("ml", "full", False, "flat", "flat"),
 ]
 some_cases = pytest.mark.parametrize(
-    "case", [pytest.param(case, id=case.name, marks=pytest.mark.slow if i % 2 else ()) for i, case in enumerate(SAMPLES)]
+    "case", [pytest.param(case, id=case.name, marks=pytest.mark.slow if i % 2 or i == 2 else ()) for i, case in enumerate(SAMPLES)]
 )
 
 
