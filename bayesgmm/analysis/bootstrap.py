@@ -19,10 +19,9 @@ import numpy as np
 
 from bayesgmm.core.linalg import eigh
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.noise import gaussians
+from bayesgmm.core.noise import gaussians, tails
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.statistics import product_form
-from bayesgmm.core.student import Student
 from bayesgmm.core.weights import FlatWeights, PointWeights
 from bayesgmm.inference.cells import CHUNK, LONG, SHORT, WIDTHS, Frame, Runs, long_runs, responsibilities, short_runs
 from bayesgmm.inference.compiling import jit
@@ -73,8 +72,8 @@ def draw(key, point: Mixture, n_rows: int, box: tuple | None = None):
     labels = jax.random.categorical(chosen, point.weights.expected_log(), shape=(n_rows,))
     z = jax.random.normal(noise, (n_rows, components.n_features), components.mean.dtype)
     factors = structure.factor(components.covariance)
-    heavy = point.components.law if point.n_noise else point.components
-    if isinstance(heavy, Student):
+    heavy = tails(point.components)
+    if heavy is not None:
         half = jnp.append(heavy.dof, jnp.ones(point.n_noise))[labels] / 2
         z = z / jnp.sqrt(jax.random.gamma(jax.random.fold_in(noise, 1), half) / half)[:, None]
 

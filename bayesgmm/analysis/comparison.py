@@ -11,6 +11,19 @@ from bayesgmm.inference.kmeans import nearest_centre
 from bayesgmm.inference.problem import sampled
 
 
+def names_of(shared: np.ndarray) -> np.ndarray:
+    """Names (A,) of clusters, of which ``shared`` (A, B) rows are in others, after those with which they share most rows; clusters left
+    over get new names.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(shared, maximize=True)
+    names = np.full(len(shared), -1)
+    names[rows] = columns
+    names[names < 0] = shared.shape[1] + np.arange((names < 0).sum())
+    return names
+
+
 def matched_rows(a: np.ndarray, b: np.ndarray) -> int:
     """Rows on which two labellings agree after the best one-to-one matching of their labels (Kuhn 1955)."""
     from scipy.optimize import linear_sum_assignment

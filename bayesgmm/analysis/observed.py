@@ -22,7 +22,7 @@ from bayesgmm.analysis.unconstrained import places as coordinate_places
 from bayesgmm.analysis.weight_charts import Ratios
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.noise import WithNoise, around, gaussians
+from bayesgmm.core.noise import WithNoise, around, gaussians, tails
 from bayesgmm.core.pytree import pytree, replace
 from bayesgmm.core.student import Student
 from bayesgmm.core.weights import Dirichlet
@@ -95,12 +95,6 @@ class Around:
 
 PLAIN = Around(None, np.zeros(0))  # type: ignore[arg-type]
 """Nothing."""
-
-
-def tails(components: Any) -> Student | None:
-    """The Student t law among components."""
-    law = components.law if isinstance(components, WithNoise) else components
-    return law if isinstance(law, Student) else None
 
 
 def around_of(point: Mixture, counts: np.ndarray) -> Around:

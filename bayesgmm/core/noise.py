@@ -227,6 +227,12 @@ def gaussians(components: Any) -> Any:
     return gaussians(components.law) if isinstance(components, (WithNoise, Student)) else components
 
 
+def tails(components: Any) -> Student | None:
+    """The law of heavy tails among components."""
+    law = components.law if isinstance(components, WithNoise) else components
+    return law if isinstance(law, Student) else None
+
+
 def beneath(components: Any, stats: Stats) -> tuple[Stats, Any]:
     """Statistics for the law of Gaussians that noise or tails were added to, with a scatter each, and the rows (K,) behind them."""
     if isinstance(components, WithNoise):

@@ -10,8 +10,7 @@ import numpy as np
 from bayesgmm.analysis import criteria, rows
 from bayesgmm.analysis.evidence import multiplicity
 from bayesgmm.analysis.parameters import Published, published
-from bayesgmm.core.noise import without_noise
-from bayesgmm.core.student import Student
+from bayesgmm.core.noise import tails, without_noise
 from bayesgmm.estimators.base import FitError, FitWarning, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters
 from bayesgmm.estimators.data import FromSource, InMemory
@@ -70,9 +69,9 @@ def _store_parameters(estimator, found: Published) -> None:
     estimator.precisions_ = found.precision[index]
     estimator.precisions_cholesky_ = found.precision_factor[index]
     estimator.n_components_ = len(estimator.weights_)
-    law = without_noise(found.posterior).components
+    law = tails(found.posterior.components)
     as_given(estimator)
-    _put(estimator, "degrees_of_freedom_", law.dof if isinstance(law, Student) else None)
+    _put(estimator, "degrees_of_freedom_", None if law is None else law.dof)
     _put(estimator, "noise_weight_", float(noise[0]) if len(noise) else None)
     _put(estimator, "noise_volume_", float(np.exp(found.posterior.components.region.log_volume)) if len(noise) else None)
 

@@ -178,17 +178,16 @@ class Robust(NamedTuple):
         tails = {"learn": n_components, "shared": 1}.get(self.student_t, 0) if isinstance(self.student_t, str) else 0
         return (0 if self.noise is None else OF_NOISE) + tails
 
-
-def notes(robust: Robust) -> list[str]:
-    """What is said of noise and tails of all models of a selection."""
-    said = []
-    if robust.found is not None:
-        said.append(f"Every model has noise besides, uniform over a volume of {np.exp(robust.found.log_volume):.6g}.")
-    if robust.student_t is not None:
-        words = {"learn": "learnt for each", "shared": "learnt, the same for all of a model"}
-        dof = words[robust.student_t] if isinstance(robust.student_t, str) else f"{robust.student_t:g}"
-        said.append(f"Components are Student t, degrees of freedom {dof}.")
-    return said
+    def notes(self) -> list[str]:
+        """What is said of all models."""
+        said = []
+        if self.found is not None:
+            said.append(f"Every model has noise besides, uniform over a volume of {np.exp(self.found.log_volume):.6g}.")
+        if self.student_t is not None:
+            words = {"learn": "learnt for each", "shared": "learnt, the same for all of a model"}
+            dof = words[self.student_t] if isinstance(self.student_t, str) else f"{self.student_t:g}"
+            said.append(f"Components are Student t, degrees of freedom {dof}.")
+        return said
 
 
 GAUSSIAN = Robust()

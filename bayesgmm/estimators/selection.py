@@ -17,7 +17,6 @@ from bayesgmm.estimators.data import as_source, check_unweighted, read_sample
 from bayesgmm.estimators.diagnosis import shape_of
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.robust import Robust, check_exact, check_noise, check_tails, region
-from bayesgmm.estimators.robust import notes as robust_notes
 from bayesgmm.estimators.selection_options import (
     known_problems,
     make_folds,
@@ -242,7 +241,7 @@ def select(
         held_out = _held_out(searches, fold, tell) if fold is not None else {}
         table = combined([search.table() for search in searches], held_out, probability)
         tell("select: finishing the best model ...")
-        notes = [*robust_notes(robust), *few, *same, *own, *given_up(searches, numbers[-1]), *dependent(problems, training)]
+        notes = [*robust.notes(), *few, *same, *own, *given_up(searches, numbers[-1]), *dependent(problems, training)]
         found = _chosen(searches, table, criterion, random_state, notes)
     return found if source is None else _on_all_rows(found, source, verbose)
 

@@ -13,7 +13,6 @@ from bayesgmm.analysis.selection import Table, bayesian_columns, likelihood_colu
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.noise import first, gaussians, without_noise
 from bayesgmm.core.structures import Structure
-from bayesgmm.core.weights import FlatWeights
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.covariance_types import count_parameters
 from bayesgmm.estimators.data import InMemory
@@ -97,15 +96,11 @@ class Search:
         name, k = key
         problem = self.frames[name].problem
         run = self.sweep.cells[key].run if self.bayesian else self.likelihood[key]
-        n = k + self.frames[name].n_noise
-        posterior = first(run.posterior, n)
+        prior, posterior = (first(law, k + self.frames[name].n_noise) for law in (run.prior, run.posterior))
         if self.bayesian:
-            prior = first(run.prior, n)
             model: Any = _bayesian(name, k, prior, problem, random_state)
         else:
             model = GaussianMixture(k, covariance_type=name, random_state=random_state)
-            law = gaussians(self._flat[name].law)
-            prior = self.robust.whole(Mixture(FlatWeights(k), law), problem.coordinates)
         model.set_params(missing="at_random" if np.isnan(self.training.values).any() else "error")
         model.set_params(noise=self.robust.noise, student_t=self.robust.student_t)
         settings = settings_of(model)

@@ -14,8 +14,7 @@ from bayesgmm.analysis.memberships import Interval, interval
 from bayesgmm.analysis.point import Point
 from bayesgmm.bridges import arviz
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.noise import WithNoise
-from bayesgmm.core.student import Student
+from bayesgmm.core.noise import tails
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.partitions import (
     MOST_ENTRIES,
@@ -183,9 +182,8 @@ class Uncertainty:
     @property
     def _dof(self) -> np.ndarray | None:
         """Degrees of freedom (S, K) of components with heavy tails."""
-        law = self._points.components
-        law = law.law if isinstance(law, WithNoise) else law
-        return np.asarray(law.dof) if isinstance(law, Student) else None
+        law = tails(self._points.components)
+        return None if law is None else np.asarray(law.dof)
 
     def _applied(self, function: Callable) -> dict[str, np.ndarray]:
         parts = (self.draws[name] for name in ("weights", "means", "covariances"))

@@ -17,7 +17,7 @@ from bayesgmm.analysis.pareto import FEWEST
 from bayesgmm.analysis.response import MOST, SLOW, n_coefficients
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.student import Student
+from bayesgmm.core.noise import tails
 from bayesgmm.estimators.base import FitWarning, in_float64, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 from bayesgmm.estimators.evidence import MOST_DRAWS, rows_of_fit
@@ -121,10 +121,10 @@ def _outward(coordinates: Coordinates, points: Mixture) -> Mixture:
 
 def _more(model: Any, points: Mixture) -> dict[str, np.ndarray]:
     """Draws of the weight of noise (S,) and, where they were not held fixed, of degrees of freedom (S, K)."""
-    found, law = {}, points.components
+    found, law = {}, tails(points.components)
     if points.n_noise:
-        found["noise_weight"], law = points.weights.weights[:, -1], law.law
-    if isinstance(law, Student) and law.learn and not model._bayesian:
+        found["noise_weight"] = points.weights.weights[:, -1]
+    if law is not None and law.learn and not model._bayesian:
         found["degrees_of_freedom"] = law.dof
     return found
 

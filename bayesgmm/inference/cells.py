@@ -99,7 +99,7 @@ class Frame:
     @property
     def n_noise(self) -> int:
         """Components of noise, 0 or 1: the last of all arrays, after the padding."""
-        return n_noise(self.law)
+        return getattr(self.law, "n_noise", 0)
 
     @functools.cached_property
     def log_jacobian(self) -> float:
@@ -153,14 +153,9 @@ class Runs:
 jax.tree_util.register_dataclass(Runs, data_fields=[f.name for f in dataclasses.fields(Runs)], meta_fields=[])
 
 
-def n_noise(law: Any) -> int:
-    """Components of noise, 0 or 1."""
-    return int(isinstance(law, WithNoise))
-
-
 def _weights(law, alive) -> Any:
     own, share = (FlatWeights(len(alive)), FlatWeights(2)) if is_flat(law) else (Dirichlet(alive), Dirichlet.symmetric(2))
-    return NoiseShare(share, own) if n_noise(law) else own
+    return NoiseShare(share, own) if isinstance(law, WithNoise) else own
 
 
 def _tuned(law, coordinates, tied: bool, stats: Stats, alive, knobs: Knobs, step) -> tuple[Mixture, Any, Knobs]:

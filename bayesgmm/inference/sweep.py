@@ -227,7 +227,7 @@ class Sweep:
     def _starts(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
         """Responsibilities to start from, with the kind of each."""
         if k == 1:
-            return [("one component", self._beside(one_hot(np.zeros(len(self.rows), int), 1)))]
+            return [("one component", self._beside(one_hot(np.zeros(len(self.rows), int), 1), self.sparse))]
         found = self._clustered(k) + self._others(name, k)
         fewer = self.cells.get((name, k - 1))
         if fewer is not None:
@@ -239,7 +239,7 @@ class Sweep:
         if k not in self._shared:
             found = [("k-means", labels) for labels in self.clusterings.kmeans(k)]
             found.append(("Ward", self.clusterings.ward(k)))
-            self._shared = {k: [(source, self._beside(one_hot(labels, k))) for source, labels in found]}
+            self._shared = {k: [(source, self._beside(one_hot(labels, k), self.sparse)) for source, labels in found]}
         return list(self._shared[k])
 
     def _others(self, name: str, k: int) -> list[tuple[str, np.ndarray]]:
@@ -252,15 +252,15 @@ class Sweep:
             found += [("merge or delete", resp) for resp in merges]
         return found
 
-    def _beside(self, resp: np.ndarray) -> np.ndarray:
-        """Responsibilities with those of noise, where there is any, as sparse surroundings tell it."""
-        return beside(resp, self.sparse, resp.shape[1]) if self.n_noise else resp
+    def _beside(self, resp: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Responsibilities of rows that are not noise, with the probability (M,) of noise where there is any."""
+        return beside(resp, noise, resp.shape[1]) if self.n_noise else resp
 
     def _proposed(self, resp: np.ndarray, width: int, propose: Callable) -> Iterator[np.ndarray]:
         """Neighbours of a fit, made of the rows that are not noise; these stay."""
         own, noise = apart(resp, self.n_noise)
         for found in propose(fitted(own, width), self.weight * (1 - noise)):
-            yield beside(found, noise, found.shape[1]) if self.n_noise else found
+            yield self._beside(found, noise)
 
     def _improve(self, name: str, k: int, starts: list[tuple[str, np.ndarray]], limit: int = SHORT) -> None:
         """Short runs of the starts, long runs of the best; the cell keeps the best it ever had."""
@@ -299,8 +299,7 @@ class Sweep:
         if self.known is None or not self.known.limits:
             return resp
         own, noise = apart(fitted(resp, k, self.n_noise), self.n_noise)
-        own = within(self.known, own, self.weight, k)
-        return beside(own, noise, k) if self.n_noise else own
+        return self._beside(within(self.known, own, self.weight, k), noise)
 
     def _knobs(self, name: str, k: int) -> Knobs:
         """Hyperparameters for short runs: those of the same cell or of its smaller neighbour, whose scale one component does not tell."""

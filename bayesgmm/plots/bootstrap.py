@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.style import COLOURS
+from bayesgmm.plots.style import COLOURS, open_frame
 
 
 def plot_bootstrap_lrt(test: Any, n_components: int | None = None, ax: Any = None):
@@ -41,6 +41,5 @@ def plot_bootstrap_lrt(test: Any, n_components: int | None = None, ax: Any = Non
     ax.hist(test.samples[k], bins="auto", color="#dddddd", edgecolor="white", label=f"sets drawn from {k}")
     ax.axvline(observed, color=COLOURS[1], linewidth=2, label=f"data: {observed:.1f} (p = {p:.3f})")
     ax.set(xlabel=f"likelihood-ratio statistic, {k} against {k + 1} components", ylabel="sets")
-    ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize="small")
-    return ax
+    return open_frame(ax)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.style import COLOURS
+from bayesgmm.plots.style import COLOURS, open_frame
 from bayesgmm.report.combination import VALUES
 
 
@@ -31,8 +31,7 @@ def plot_combination(combination: Any, ax: Any = None):
     ax.set_xlim(0.5, combination.n_components + 0.5)
     ax.set_xlabel("number of clusters" if combination.method == "entropy" else "number of clusters before and after each merge")
     ax.legend(frameon=False, fontsize="small")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return open_frame(ax)
 
 
 def _entropies(combination: Any, ax) -> None:

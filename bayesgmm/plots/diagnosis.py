@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.style import DATA, on_axes, style
+from bayesgmm.plots.style import DATA, on_axes, open_frame, style
 from bayesgmm.validation import check_column
 
 BAND = 0.94
@@ -49,8 +49,7 @@ def plot_predictive_check(diagnosis: Any, column: int | str | None = None, ax: A
     ax.set(xlabel=names[j], ylabel="density", title=f"p = {diagnosis.predictive.column_p[j]:.3f}", xlim=(edges[0], edges[-1]))
     ax.set_ylim(0, 1.35 * max(seen.max(), high.max()))
     ax.legend(frameon=False, fontsize="small", loc="upper left", ncols=2)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return open_frame(ax)
 
 
 def _band(diagnosis: Any, j: int, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

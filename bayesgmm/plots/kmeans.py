@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bayesgmm.analysis.comparison import kmeans_labels
+from bayesgmm.analysis.comparison import kmeans_labels, names_of
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.plots.components import plot_components
 from bayesgmm.plots.style import open_frame, style
@@ -32,8 +32,6 @@ def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax
         On the left, centres, where the data have two columns also the lines between clusters, which lie halfway between centres whatever
         the rows do; crosses are rows that the mixture puts elsewhere, clusters numbered as the components they share most rows with.
     """
-    from scipy.optimize import linear_sum_assignment
-
     if axes is None:
         import matplotlib.pyplot as plt
 
@@ -41,8 +39,9 @@ def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax
     k, labels, names, values = model.n_components_, model.predict(X), column_names(model), np.asarray(X, float)
     with jax.enable_x64(True):
         found = kmeans_labels(values, k, seed)
-    together = np.array([[((found == c) & (labels == i)).sum() for i in range(k)] for c in range(k)])
-    cluster = linear_sum_assignment(together, maximize=True)[1][found]
+    shared, proper = np.zeros((k, k)), labels >= 0
+    np.add.at(shared, (found[proper], labels[proper]), 1)
+    cluster = names_of(shared)[found]
     centres = np.stack([values[cluster == c].mean(0) for c in np.unique(cluster)])
     plot_components(model, X, columns, axes[1])
     _clusters(values[:, list(columns)], cluster, cluster == labels, axes[0])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis import partitions
+from bayesgmm.analysis.comparison import names_of
 from bayesgmm.frames import to_rows
 from bayesgmm.plots.style import MARKERS, on_axes, style
 from bayesgmm.validation import brief, check_column, check_number, check_option
@@ -320,15 +321,9 @@ def _clusters_of(labels: np.ndarray) -> str:
 
 def _matched(centre: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Labels renamed after the clusters of the centre with which they share most rows; clusters left over get new names."""
-    from scipy.optimize import linear_sum_assignment
-
     shared = np.zeros((labels.max() + 1, centre.max() + 1))
     np.add.at(shared, (labels, centre), 1)
-    rows, columns = linear_sum_assignment(shared, maximize=True)
-    names = np.full(len(shared), -1)
-    names[rows] = columns
-    names[names < 0] = shared.shape[1] + np.arange((names < 0).sum())
-    return names[labels]
+    return names_of(shared)[labels]
 
 
 def _panels(axes: Any, n: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bayesgmm.analysis.facts import column_names
-from bayesgmm.core.student import Student
+from bayesgmm.core.noise import tails
 from bayesgmm.plots.components import plot_components
 from bayesgmm.plots.density import MOST_COLUMNS, plot_density, plot_pairs
 from bayesgmm.plots.projection import plot_projection
@@ -31,4 +31,4 @@ def plot_model(model: Any, X: Any, columns: Any = None):
 def _projects(model: Any) -> bool:
     """Whether there are directions in which Gaussian components differ."""
     law = model.posterior_
-    return model.n_components_ > 1 and not law.n_noise and not isinstance(law.components, Student)
+    return model.n_components_ > 1 and not law.n_noise and tails(law.components) is None
