@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from scripts import ROOT, printed_by, run
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
@@ -24,30 +20,6 @@ def block(name: str) -> str:
 
 def fenced(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
-
-
-def printed_by(example: Path, folder: Path) -> str:
-    """What an example prints when run as a script: by any worker of this run of the tests, once."""
-    kept = folder.parent.parent / f"{example.stem}-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.txt"
-    if not kept.exists():
-        (folder / "docs" / "images").mkdir(parents=True)
-        code = f"import runpy, sys; sys.argv = [{str(example)!r}]; runpy.run_path({str(example)!r}, run_name='__main__')"
-        printed = run(code, folder)
-        (folder / "printed.txt").write_text(printed)
-        (folder / "printed.txt").replace(kept)
-    return kept.read_text()
-
-
-QUICKER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-"""What is run here is run once, so that most of its time is compilation."""
-
-
-def run(code: str, folder: Path) -> str:
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {QUICKER}"
-    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def without_timing(text: str) -> str:
@@ -79,11 +51,6 @@ def test_code_in_docs_runs(page, tmp_path):
         run("\n".join(code), tmp_path)
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
-def test_examples_run(example, tmp_path):
-    printed_by(example, tmp_path)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_to_files(page):
     text = page.read_text(encoding="utf-8")
@@ -93,7 +60,7 @@ def test_links_lead_to_files(page):
 
 def test_old_faithful_example_states_the_bounds_it_prints(tmp_path):
     """Best-known bounds at K = 1, 2, 3 with uniform weights."""
-    printed = printed_by(ROOT / "examples" / "old_faithful.py", tmp_path)
+    printed = printed_by(ROOT / "examples" / "questions" / "old_faithful.py", tmp_path)
     for k, bound in ((1, -1309.1922), (2, -1170.4864), (3, -1175.7518)):
         assert float(re.search(rf"K = {k}: bound (-[\d.]+) nats", printed).group(1)) >= bound - 1e-3
 
@@ -107,14 +74,14 @@ def test_no_page_or_module_names_a_path_of_some_machine_or_a_registry():
 
 
 def test_fit_a_mixture_says_what_its_example_prints(tmp_path):
-    printed = printed_by(ROOT / "examples" / "look_at_a_fit.py", tmp_path)
+    printed = printed_by(ROOT / "examples" / "questions" / "look_at_a_fit.py", tmp_path)
     said = (ROOT / "docs" / "how-to" / "fit-a-mixture.md").read_text(encoding="utf-8")
     mixture, means = re.findall(r"species ([0-9.]+)", printed)
     assert f"(adjusted Rand index {mixture}, k-means {means})" in said
 
 
 def test_use_the_model_says_what_its_example_prints(tmp_path):
-    printed = printed_by(ROOT / "examples" / "use_the_model.py", tmp_path)
+    printed = printed_by(ROOT / "examples" / "questions" / "use_the_model.py", tmp_path)
     page = " ".join((ROOT / "docs" / "how-to" / "use-the-model.md").read_text(encoding="utf-8").split())
     waits = {m: words for m, *words in re.findall(r"After ([\d.]+) min: wait (\d+) min, 90 % between (\d+) and (\d+)", printed)}
     assert "expected in {} minutes, and nine times in ten between {} and {}".format(*waits["2"]) in page
@@ -129,7 +96,7 @@ def test_use_the_model_says_what_its_example_prints(tmp_path):
 
 
 def test_incomplete_rows_says_what_its_example_prints(tmp_path):
-    printed = printed_by(ROOT / "examples" / "incomplete_rows.py", tmp_path)
+    printed = printed_by(ROOT / "examples" / "questions" / "incomplete_rows.py", tmp_path)
     page = " ".join((ROOT / "docs" / "how-to" / "incomplete-rows.md").read_text(encoding="utf-8").split())
     share, whole, n = re.search(r"(\d+)% of the numbers are missing; (\d+) of (\d+) rows", printed).groups()
     assert f"{share} % of the numbers are missing and {whole} of {n} rows are complete" in page

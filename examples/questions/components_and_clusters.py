@@ -1,15 +1,10 @@
-"""Old Faithful has three Gaussian components. Has it three clusters?
-
-Run: python examples/components_and_clusters.py [OUTPUT.png]
+"""
+Old Faithful has three Gaussian components. Has it three clusters?
+==================================================================
 """
 
 from __future__ import annotations
 
-import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
@@ -37,6 +32,6 @@ axes[1].set(title=f"{combination.n_clusters} clusters", xlabel=frame.columns[0])
 axes[1].legend(frameon=False, fontsize="small")
 axes[1].spines[["top", "right"]].set_visible(False)
 combination.plot(axes[2]).set_title("entropy of the assignments")
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/components_and_clusters.png", dpi=110, metadata={"Software": None})
+plt.show()
 
 # The long eruptions are not quite Gaussian: two components describe them, one cluster holds them.

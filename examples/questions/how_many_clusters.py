@@ -1,15 +1,12 @@
-"""How many groups are there in the iris measurements, and how sure is that?
-
-Run: python examples/how_many_clusters.py [OUTPUT.png]
+"""
+How many groups are there in the iris measurements, and how sure is that?
+=========================================================================
 """
 
 from __future__ import annotations
 
-import sys
+import matplotlib.pyplot as plt
 
-import matplotlib
-
-matplotlib.use("Agg")
 import bayesgmm as bg
 
 data = bg.load_dataset("iris")
@@ -25,7 +22,7 @@ for species in sorted(set(data.labels)):
     print(species, {int(k): int((mine == k).sum()) for k in set(mine)})
 
 figure = selection.plot().figure
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/iris_selection.png", dpi=110, metadata={"Software": None})
+plt.show()
 
 # By the evidence four Gaussian components: setosa is one, versicolor and virginica share the other three. BIC and ICL see two groups.
 # Only a quarter of the starts reach the best fit with four: worth knowing before one believes it.

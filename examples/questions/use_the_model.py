@@ -1,15 +1,10 @@
-"""A mixture is fitted. What can be done with it? Predict, judge single rows, classify, look.
-
-Run: python examples/use_the_model.py [OUTPUT.png]
+"""
+A mixture is fitted. What can be done with it? Predict, judge single rows, classify, look.
+==========================================================================================
 """
 
 from __future__ import annotations
 
-import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -61,4 +56,4 @@ mixture = bg.GaussianMixture(3, covariance_type="tied", random_state=0).fit(peng
 mixture.projection(penguins).plot(axes[2]).set_title("penguins, where their components differ")
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/use_the_model.png", dpi=110, metadata={"Software": None})
+plt.show()

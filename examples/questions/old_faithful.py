@@ -1,6 +1,6 @@
-"""How many kinds of eruption does Old Faithful have?
-
-Run: python examples/old_faithful.py
+"""
+How many kinds of eruption does Old Faithful have?
+==================================================
 """
 
 from __future__ import annotations

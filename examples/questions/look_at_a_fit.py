@@ -1,15 +1,10 @@
-"""What do three components of the iris measurements look like, which flowers are in doubt, and what would k-means say?
-
-Run: python examples/look_at_a_fit.py [OUTPUT.png]
+"""
+What do three components of the iris measurements look like, which flowers are in doubt, and what would k-means say?
+====================================================================================================================
 """
 
 from __future__ import annotations
 
-import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
@@ -28,7 +23,7 @@ plot_doubt(model, frame, petals, axes[1, 0])
 plot_responsibilities(model, frame, ax=axes[1, 1])
 plot_bound(model, axes[1, 2])
 axes[0, 2].set_title("density of two columns")
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/look_at_a_fit.png", dpi=90, metadata={"Software": None})
+plt.show()
 
 species = pd.Series(iris.labels, name="species")
 print(pd.crosstab(species, pd.Series(model.labels_ + 1, name="component")))

@@ -1,15 +1,10 @@
-"""Old Faithful has two groups of eruptions, or three. How sure are the parameters, the rows and the clusters?
-
-Run: python examples/how_sure_am_i.py [OUTPUT.png]
+"""
+Old Faithful has two groups of eruptions, or three. How sure are the parameters, the rows and the clusters?
+===========================================================================================================
 """
 
 from __future__ import annotations
 
-import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 import arviz
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -54,7 +49,7 @@ plot_intervals(sure["mean field"], "weights", others=others, ax=axes[0, 0]).set_
 plot_intervals(sure["mean field"], "means", others=others, ax=axes[0, 1]).set_title("means by three methods")
 plot_similarity(sure["Gibbs"], axes[1, 0]).set_title("which rows are together (Gibbs)")
 plot_memberships(sure["Gibbs"], axes[1, 1], n_rows=25).set_title("rows in doubt (Gibbs)")
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/uncertainty.png", dpi=110, metadata={"Software": None})
+plt.show()
 
 # The fit alone would have component 3 hold 12 to 20 % of the rows; by Gibbs it is 8 to 27 %, and linear response is near that. The short
 # eruptions are a cluster of their own in every picture of the draws. Where to part the long ones is open, and so are the rows between.

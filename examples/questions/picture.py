@@ -1,15 +1,10 @@
-"""Draw docs/images/old_faithful.png, the picture of the README.
-
-Run: python examples/picture.py [OUTPUT.png]
+"""
+Draw docs/images/old_faithful.png, the picture of the README.
+=============================================================
 """
 
 from __future__ import annotations
 
-import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
@@ -32,4 +27,4 @@ axes[0].spines[["top", "right"]].set_visible(False)
 model = bg.BayesianGaussianMixture(n_components=20, random_state=0).fit(frame)
 plot_components(model, frame, ax=axes[1])
 axes[1].set(title="variational mixture: 2 of 20 components kept", ylabel="")
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/old_faithful.png", dpi=110, metadata={"Software": None})
+plt.show()

@@ -1,15 +1,10 @@
-"""Numbers are missing, some labels are known, some numbers have errors. What can be said all the same?
-
-Run: python examples/incomplete_rows.py [OUTPUT.png]
+"""
+Numbers are missing, some labels are known, some numbers have errors. What can be said all the same?
+====================================================================================================
 """
 
 from __future__ import annotations
 
-import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -85,4 +80,4 @@ axes[1].set(title="component means and 94 % intervals", xlabel="standard deviati
 axes[1].legend(frameon=False, fontsize="small")
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/incomplete_rows.png", dpi=110, metadata={"Software": None})
+plt.show()

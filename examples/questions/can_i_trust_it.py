@@ -1,15 +1,10 @@
-"""Three species of penguins, four measurements. Which fits can be trusted, and what is wrong with the others?
-
-Run: python examples/can_i_trust_it.py [OUTPUT.png]
+"""
+Three species of penguins, four measurements. Which fits can be trusted, and what is wrong with the others?
+===========================================================================================================
 """
 
 from __future__ import annotations
 
-import sys
-
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
@@ -32,4 +27,4 @@ figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=
 for ax, k in zip(axes, (1, 3), strict=True):
     plot_predictive_check(found[k], column, ax)
     ax.set_title(f"{k} component{'s' * (k > 1)}: p = {found[k].predictive.column_p[list(frame.columns).index(column)]:.3f}")
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/diagnosis.png", dpi=110, metadata={"Software": None})
+plt.show()

@@ -1,17 +1,15 @@
-"""Colours of two photographs: half a million pixels in Parquet files, read as they are needed.
+"""
+Colours of two photographs: half a million pixels in Parquet files, read as they are needed.
+============================================================================================
 
-Run: python examples/larger_than_memory.py [OUTPUT.jpg]     (needs pyarrow and scikit-learn, which has the photographs)
+Needs pyarrow and scikit-learn, which has the photographs.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -46,4 +44,4 @@ for row, (name, pixels) in zip(axes, photographs.items(), strict=True):
         ax.imshow(picture)
         ax.set_title(title)
         ax.axis("off")
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/images/larger_than_memory.jpg", dpi=80, pil_kwargs={"quality": 80})
+plt.show()

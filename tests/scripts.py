@@ -1,0 +1,45 @@
+"""Code of pages and examples, run as a reader would run it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+APPLICATIONS = [path for path in EXAMPLES if path.parent.name == "applications"]
+
+QUICKER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+"""What is run here is run once, so that most of its time is compilation."""
+
+
+def run(code: str, folder: Path) -> str:
+    """What the code prints, run in a folder of its own."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {QUICKER}"
+    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def printed_by(example: Path, folder: Path) -> str:
+    """What an example prints when run as a script: by any worker of this run of the tests, once."""
+    kept = folder.parent.parent / f"{example.stem}-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.txt"
+    if not kept.exists():
+        code = f"import runpy, sys; sys.argv = [{str(example)!r}]; runpy.run_path({str(example)!r}, run_name='__main__')"
+        printed = run(code, folder)
+        (folder / "printed.txt").write_text(printed)
+        (folder / "printed.txt").replace(kept)
+    return kept.read_text()
+
+
+def text_of(example: Path) -> str:
+    """The sentences of an example: its docstring and what stands in comments under ``# %%``, spaces made even."""
+    source = example.read_text(encoding="utf-8")
+    cells = re.findall(r"^# %%.*\n((?:#.*\n)*)", source, re.M)
+    said = [ast.get_docstring(ast.parse(source)) or "", *(re.sub(r"^# ?", "", cell, flags=re.M) for cell in cells)]
+    return " ".join(" ".join(said).split())
