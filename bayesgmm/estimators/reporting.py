@@ -160,7 +160,7 @@ def _prior(law: Mixture) -> list[list[str]]:
     lines = [["law", "parameter", "value"]]
     for part in (law.weights, law.components):
         for name, value in vars(part).items():
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 lines.append([type(part).__name__, name.replace("_", " "), _short(value)])
     return lines
 
@@ -171,4 +171,4 @@ def _short(value: np.ndarray) -> str:
         value = value[:1]
     flat = np.ravel(value)
     shown = ", ".join(number(float(each)) for each in flat[:12])
-    return f"{shown}, ... ({flat.size} numbers)" if flat.size > 12 else shown
+    return f"{shown}, ... ({' x '.join(map(str, np.squeeze(value).shape))} numbers)" if flat.size > 12 else shown

@@ -21,6 +21,7 @@ pre{background:#f4f4f4;padding:.7rem;overflow-x:auto;white-space:pre-wrap}
 .bayesgmm .words td:nth-of-type(1){white-space:nowrap}
 .bayesgmm thead th{border-bottom:2px solid #444}
 .bayesgmm .scroll{overflow-x:auto}
+.bayesgmm .scroll:not(.words) :is(th,td){white-space:nowrap}
 @media print{.bayesgmm .scroll{overflow:visible}h2,figure{break-inside:avoid}}
 """
 
