@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
-from scripts import ROOT, run
+from scripts import ROOT, printed_by, run, text_of
 
 PAGES = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
 ORDER = ("what-is-a-mixture", "em-by-hand", "covariance-structures", "how-many", "from-em-to-bayes", "kmeans-or-mixture")
@@ -37,13 +38,13 @@ def rounded(value: str, found: set[str]) -> bool:
 
 def test_the_pages_are_those_of_the_tutorial():
     assert {page.stem for page in PAGES} == set(ORDER)
-    for page, following in zip(ORDER, ORDER[1:], strict=False):
+    for page, following in itertools.pairwise(ORDER):
         assert f"]({following}.md)" in (ROOT / "docs" / "tutorial" / f"{page}.md").read_text(encoding="utf-8").rsplit("Next", 1)[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_shows_what_its_code_prints(page: Path, tmp_path):
-    """Output word for word; each number in a sentence, table or formula is printed by the page or stands in its code; pictures are its own."""
+    """Output word for word; each number in a sentence, table or formula is printed or stands in the code; pictures are its own."""
     text = page.read_text(encoding="utf-8")
     code, shown = "\n".join(fenced(text, "python")), "".join(fenced(text, "text"))
     printed = run(code, tmp_path)
@@ -54,3 +55,15 @@ def test_a_page_shows_what_its_code_prints(page: Path, tmp_path):
     for picture in re.findall(r"\]\(\.\./images/([\w.]+)\)", text):
         assert (tmp_path / picture).exists(), f"the code of {page.name} does not draw {picture}"
         assert (ROOT / "docs" / "images" / picture).exists()
+
+
+def test_from_scratch_is_thirty_lines_and_reaches_the_bound_it_states(tmp_path):
+    example = ROOT / "examples" / "questions" / "from_scratch.py"
+    by_hand = re.search(r"^def update.*?^(?=print)", example.read_text(encoding="utf-8"), re.S | re.M).group()
+    lines = [line for line in by_hand.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert f"{len(lines)} lines of code" in text_of(example)
+    printed = printed_by(example, tmp_path)
+    for way in ("by hand", "bg.fit", "the estimator"):
+        assert f"bound of {re.search(rf'^{way} +(-[0-9.]+)', printed, re.M).group(1)} nats" in text_of(example)
+    assert f"({re.search(r'(-[0-9.]+) in minutes', printed).group(1)} in minutes)" in text_of(example)
+    assert len(set(re.search(r"between (-[0-9.]+) and (-[0-9.]+)", printed).groups())) == 1
