@@ -36,8 +36,9 @@ start = np.asarray(bg.KMeans(n_clusters=k, random_state=0).fit(np.asarray(y)).la
 # Thirty lines
 # ------------
 #
-# ``update`` adds the statistics of the rows to the prior. ``score`` is the expected log of weight times density. ``bound`` is the sum of the
-# normalisers less two Kullback-Leibler divergences. The page *Derivations: variational Bayes* has the formulas one by one.
+# ``update`` adds the statistics of the rows to the prior. ``score`` is the expected log of weight times density. The bound is the sum of
+# the normalisers less ``divergence``, the Kullback-Leibler divergences of weights and components. The page *Derivations: variational
+# Bayes* has the formulas one by one.
 
 
 def update(resp):
@@ -91,8 +92,8 @@ print(f"by hand       {bounds[-1]:.6f} after {len(bounds)} passes, smallest gain
 # The same from the package's parts
 # ---------------------------------
 #
-# A prior is an object, a start is another, ``bg.fit`` is the loop. What was a page above is three lines here, and other priors, covariance structures
-# and sticks in place of Dirichlet weights fit in the same places.
+# A prior is an object, a start is another, ``bg.fit`` is the loop. What was a page above is three lines here, and other priors, covariance
+# structures and sticks in place of Dirichlet weights fit in the same places.
 
 components = bg.NormalWishart(jnp.zeros((1, d)), jnp.array([kappa0]), jnp.array([nu0]), scale0[None], bg.Full(), tied=False)
 prior = bg.Mixture(bg.Dirichlet.symmetric(k, alpha0), components)
@@ -143,8 +144,8 @@ plt.show()
 # Answer
 # ------
 #
-# Yes: from ``update`` to the end of the loop there are 30 lines of code. They end at a bound of -430.405275 nats, and so do ``bg.fit`` and the
-# estimator (-1175.208540 in minutes). For Old Faithful with three components all twenty starts end there, too.
+# Yes: from ``update`` to the end of the loop there are 30 lines of code. They end at a bound of -430.405275 nats, and so do
+# ``bg.fit`` and the estimator (-1175.208540 in minutes). For Old Faithful with three components all twenty starts end there, too.
 #
 # What the thirty lines lack is what the rest of the package is for: rows far from the origin, missing numbers, more rows than memory, other
 # structures, components that leave, several starts, and an answer to how sure one may be.
