@@ -1,23 +1,22 @@
-"""Save and load: one ``.npz`` file with a JSON header, versioned, without pickle."""
+"""Save and load: one ``.npz`` file with a JSON header, versioned, with a checksum, without pickle."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import errno
-import io
 import json
 import os
 import re
 import secrets
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bayesgmm import archives
 from bayesgmm.analysis import density
 from bayesgmm.analysis.collapsed import Collapse
 from bayesgmm.core import (
@@ -40,8 +39,8 @@ from bayesgmm.inference import accelerate, loop
 MODELS = ("BayesianGaussianMixture", "DiscriminantAnalysis", "GaussianMixture", "KMeans")
 FORMAT = "bayesgmm-model"
 CHECKPOINT = "bayesgmm-checkpoint"
-VERSIONS = {FORMAT: 1, CHECKPOINT: 1}
-"""Formats of files, and the version of each that is written."""
+VERSIONS = {FORMAT: 2, CHECKPOINT: 2}
+"""Formats of files, and the version of each that is written; the one before is read, too. Version 1 had no checksum."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk, or of the user's share of it, that is full."""
@@ -98,11 +97,12 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         fields = {f.name: _encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}
         return {"class": type(value).__name__, "fields": fields}
     array = np.asarray(value)
-    if array.dtype == object and not all(isinstance(item, str) for item in array.flat):
+    words = array.dtype == object and all(isinstance(item, str) for item in array.flat)
+    if not words and array.dtype.kind not in archives.KINDS:
         raise TypeError(f"A {type(value).__name__} cannot be saved: {value!r}.")
     name = f"a{len(arrays)}"
-    arrays[name] = array.astype(str) if array.dtype == object else array
-    return {"array": name, "words": array.dtype == object}
+    arrays[name] = array.astype(str) if words else array
+    return {"array": name, "words": words}
 
 
 def _decode(value: Any, arrays) -> Any:
@@ -138,10 +138,8 @@ def write_trees(path: Any, kind: str, header: dict[str, Any], trees: dict[str, d
     arrays: dict[str, np.ndarray] = {}
     header = {"format": kind, "version": VERSIONS[kind]} | header
     header |= {name: {k: _encode(v, arrays) for k, v in tree.items()} for name, tree in trees.items()}
-    with replacing(as_path(path)) as beside, zipfile.ZipFile(beside, "x", zipfile.ZIP_DEFLATED) as file:
-        _add(file, "header", np.array(json.dumps(header)))
-        for name, array in arrays.items():
-            _add(file, name, array)
+    with replacing(as_path(path)) as beside:
+        archives.write(beside, header, arrays)
 
 
 def as_path(path: Any) -> Path:
@@ -186,15 +184,6 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def _add(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    """One array with a fixed time stamp, so that equal models make equal files."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
-    info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-    info.compress_type = zipfile.ZIP_DEFLATED
-    file.writestr(info, buffer.getvalue())
-
-
 def read(path: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Class name, parameters and attributes from a file.
 
@@ -216,14 +205,14 @@ def read_trees(path: Any, kind: str, trees: tuple[str, ...], what: str) -> tuple
     if not Path(name).is_file():
         raise ValueError(f"There is no {what} file at {name!r}.")
     try:
-        with open(name, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        header = json.loads(str(arrays.pop("header")))
-        if header["format"] != kind:
-            raise KeyError
-        version = int(header["version"])
+        with archives.Archive(name) as archive:
+            header = archive.header()
+            version = _version(header, kind)
+            arrays = archive.arrays(checksum=version > 1) if version <= VERSIONS[kind] else {}
     except PermissionError:
         raise
+    except archives.Untrue as error:
+        raise ValueError(f"{name!r} is not a {what} saved by bayesgmm, or the file is damaged: it {error}.") from None
     except Exception:
         raise ValueError(f"{name!r} is not a {what} saved by bayesgmm, or the file is damaged.") from None
     if version > VERSIONS[kind]:
@@ -232,3 +221,11 @@ def read_trees(path: Any, kind: str, trees: tuple[str, ...], what: str) -> tuple
         return header, {name: {k: _decode(v, arrays) for k, v in header[name].items()} for name in trees}
     except Exception:
         raise ValueError(f"{name!r} is a damaged {what} file.") from None
+
+
+def _version(header: dict[str, Any], kind: str) -> int:
+    """The version of a header of this format."""
+    version = header["version"]
+    if header["format"] != kind or type(version) is not int or version < 1:
+        raise KeyError
+    return version

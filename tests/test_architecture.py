@@ -47,6 +47,7 @@ LAYERS = (
         "reading",
         "given",
         "progress",
+        "archives",
         "storage",
         "report",
         "plots",

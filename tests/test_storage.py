@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm import storage
+from bayesgmm import archives, storage
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 
 rng = np.random.default_rng(0)
@@ -137,12 +137,12 @@ def saved(tmp_path):
 
 
 def rewritten(path, change):
-    """The file with its header changed."""
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    header = json.loads(str(arrays.pop("header")))
+    """The file with its header changed, and a checksum that is true."""
+    with archives.Archive(str(path)) as archive:
+        header, arrays = archive.header(), archive.arrays(checksum=True)
     change(header)
-    np.savez(path, header=np.array(json.dumps(header)), **arrays)
+    path.unlink()
+    archives.write(path, header, arrays)
     return path
 
 
@@ -155,7 +155,7 @@ def refused(path, said):
 
 def test_later_versions_are_refused(saved):
     later = rewritten(saved, lambda h: h.update(version=storage.VERSIONS[storage.FORMAT] + 1))
-    refused(later, "saved by a later bayesgmm .format 2, this one reads up to 1")
+    refused(later, "saved by a later bayesgmm .format 3, this one reads up to 2")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,10 @@ def test_later_versions_are_refused(saved):
         lambda h: h.pop("format"),
         lambda h: h.pop("version"),
         lambda h: h.update(version="new"),
+        lambda h: h.update(version=0),
+        lambda h: h.update(version=True),
+        lambda h: h["params"].update(colour="red"),
+        lambda h: h["fitted"].update(predict=1),
         lambda h: h.update({"class": "os.system"}),
         lambda h: h.pop("class"),
         lambda h: h.pop("params"),
@@ -242,13 +246,13 @@ def test_saving_over_a_file_is_all_or_nothing(saved, monkeypatch):
     before = saved.read_bytes()
     written = []
 
-    def fail_late(file, name, array):
+    def fail_late(file, name, array, digest=None):
         file.writestr(f"{name}.npy", b"half")
         written.append(os.listdir(saved.parent))
         if len(written) == 2:
             raise OSError("disk full")
 
-    monkeypatch.setattr(storage, "_add", fail_late)
+    monkeypatch.setattr(archives, "add", fail_late)
     with pytest.raises(OSError, match="disk full"):
         make("kmeans").fit(X).save(saved)
     assert saved.read_bytes() == before

@@ -33,7 +33,10 @@ def load(path: Any):
         The file is missing, not a saved model, or of a later version of the format.
     """
     kind, params, fitted = storage.read(path)
-    model = ESTIMATORS[kind](**params)
+    cls = ESTIMATORS[kind]
+    if not params.keys() <= cls().get_params().keys() or any(callable(getattr(cls, name, None)) for name in fitted):
+        raise ValueError(f"{str(path)!r} is a damaged model file.")
+    model = cls(**params)
     model.__dict__.update(fitted)
     return model
 
