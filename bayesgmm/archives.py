@@ -1,4 +1,4 @@
-"""Arrays in one ``.npz`` file with a header of words and a checksum; files that are damaged or made to do harm are refused before they do."""
+"""Arrays in one ``.npz`` file with a header of words and a checksum; files that are damaged or made to do harm are refused."""
 
 from __future__ import annotations
 

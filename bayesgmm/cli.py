@@ -100,11 +100,11 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0, 2 for a mistake of the user's, 1 for a fit that failed."""
-    args = build_parser().parse_args(argv)
-    args.typed = shlex.join(["bayesgmm", *(sys.argv[1:] if argv is None else argv)])
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # type: ignore
+    args = build_parser().parse_args(argv)
+    args.typed = shlex.join(["bayesgmm", *(sys.argv[1:] if argv is None else argv)])
     try:
         code = args.run(args)
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ import numpy as np
 from bayesgmm.datasets import Dataset
 
 TABLE = "a table of numbers (N, D): an array, a nested list or a data frame"
+LONG = 60
+"""Characters of a name that messages show."""
+
 KINDS = {"String": "text", "Categorical": "categories", "Enum": "categories", "Date": "dates", "Datetime": "dates", "Duration": "times"}
 """What columns of other types are called in messages."""
 
@@ -70,7 +74,7 @@ def _column_names(data: Any) -> tuple[str, ...] | None:
     text = [isinstance(name, str) for name in names]
     if any(text) and not all(text):
         raise TypeError("Feature names are only supported if all input features have string names; rename the columns.")
-    doubles = sorted({name for name in names if names.count(name) > 1}) if all(text) else []
+    doubles = sorted(name for name, times in Counter(names).items() if times > 1) if all(text) else []
     if doubles:
         raise ValueError(f"Column names must differ; {', '.join(map(repr, doubles[:5]))} appears more than once.")
     return tuple(names) if names and all(text) else None
@@ -174,5 +178,8 @@ def _number(cell: Any) -> float:
 
 
 def column_label(j: int, names: Sequence[str] | None) -> str:
-    """``column 'x'`` or ``column 3``."""
-    return f"column {names[j]!r}" if names else f"column {j}"
+    """``column 'x'`` or ``column 3``; a long name is cut."""
+    if not names:
+        return f"column {j}"
+    name = names[j]
+    return f"column {name if len(name) <= LONG else name[: LONG - 3] + '...'!r}"

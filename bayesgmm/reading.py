@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import tokenize
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -181,5 +182,7 @@ def _of_files(paths: list[Path], name: str) -> Known:
 def _mapped(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
+    except tokenize.TokenError:
+        raise ValueError(f"file {str(path)!r} could not be read: its header is damaged.") from None
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"file {str(path)!r} could not be read: {str(error).rstrip('.')}. It may be damaged or incomplete.") from None

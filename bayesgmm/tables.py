@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+import tokenize
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +14,19 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesgmm.datasets import dataset_names, load_dataset
-from bayesgmm.frames import to_rows
+from bayesgmm.frames import LONG, to_rows
 from bayesgmm.validation import check_rows, close_match
 
 TEXT = (".csv", ".tsv", ".txt")
 READERS = (*TEXT, ".parquet", ".feather", ".arrow", ".npy")
 SHOWN = 20
 """Most column names that a message lists."""
+
+MOST_COMPARED = 1000
+"""Columns among which the one that was meant is looked for."""
+
+MOST_COLUMNS = 100_000
+"""Columns of a text file, which would take minutes to read if they were more."""
 
 
 class Table(NamedTuple):
@@ -80,11 +88,24 @@ def _indices(known: list[str], columns: Sequence[str] | None, source: str) -> li
         return list(range(len(known)))
     missing = [c for c in columns if c not in known]
     if missing:
-        listed = ", ".join(known[:SHOWN]) + (f" and {len(known) - SHOWN} more" if len(known) > SHOWN else "")
-        raise ValueError(f"{source!r} has no column {missing[0]!r}; its columns are {listed}.{close_match(missing[0], known)}")
+        listed = ", ".join(map(_in_line, known[:SHOWN])) + (f" and {len(known) - SHOWN} more" if len(known) > SHOWN else "")
+        hint = close_match(missing[0], [name for name in known[:MOST_COMPARED] if len(name) <= LONG])
+        raise ValueError(f"{source!r} has no column {_in_line(missing[0])!r}; its columns are {listed}.{hint}")
     if len(set(columns)) < len(columns):
         raise ValueError(f"--columns names a column twice: {', '.join(columns)}.")
     return [known.index(c) for c in columns]
+
+
+def _in_line(name: str) -> str:
+    """A name on one line, cut where it is long."""
+    name = " ".join(name.split())
+    return name if len(name) <= LONG else name[: LONG - 3] + "..."
+
+
+def _choice(names: Sequence[str]) -> str:
+    """An example of ``--columns``, of names that can be typed."""
+    plain = [name for name in names if _in_line(name) == name and name.isprintable()][:SHOWN]
+    return f" for example --columns {','.join(plain)}." if plain else ""
 
 
 def _read(path: Path, suffix: str):
@@ -106,6 +127,10 @@ def _read(path: Path, suffix: str):
     except (ValueError, OSError, EOFError, NotImplementedError, csv.Error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{str(path)!r} could not be read as {suffix[1:]}: {reason.rstrip('.')}.") from None
+    except MemoryError:
+        raise ValueError(f"{str(path)!r} needs more memory than there is to be read as {suffix[1:]}, or is damaged.") from None
+    except Exception:  # whatever else pandas and pyarrow meet in a damaged description of columns
+        raise ValueError(f"{str(path)!r} could not be read as {suffix[1:]}: it is damaged.") from None
 
 
 def _npy(path: Path):
@@ -113,7 +138,7 @@ def _npy(path: Path):
 
     try:
         array = np.load(path, allow_pickle=False)
-    except ValueError:
+    except (ValueError, tokenize.TokenError):
         raise ValueError("it is damaged, or not an array of numbers") from None
     if not isinstance(array, np.ndarray):
         raise ValueError("it is an archive of several arrays")
@@ -135,6 +160,8 @@ def _text(path: Path, suffix: str):
         raise pandas.errors.EmptyDataError
     separator = "\t" if suffix == ".tsv" else _separator(lines[0])
     first = next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True)) if separator != r"\s+" else lines[0].split()
+    if len(first) > MOST_COLUMNS:
+        raise ValueError(f"its first line has {len(first):,} columns, where at most {MOST_COLUMNS:,} are read")
     decimal = "," if separator == ";" and re.search(r"\d,\d", lines[-1]) else "."
     header = None if all(_is_number(cell, decimal) for cell in first) else 0
     options = {"sep": separator, "header": header, "decimal": decimal, "index_col": False, "encoding": "utf-8-sig"}
@@ -168,27 +195,30 @@ def _pick(frame, columns: Sequence[str] | None, source: str):
         raise ValueError(f"{source!r} has a header but no rows.")
     frame.columns = [str(c).strip() for c in frame.columns]
     names = list(frame.columns)
-    doubles = [c for j, c in enumerate(names) if c in names[:j]]
+    doubles = [name for name, times in Counter(names).items() if times > 1]
     if doubles:
-        raise ValueError(f"{source!r} has more than one column {doubles[0]!r}.")
+        raise ValueError(f"{source!r} has more than one column {_in_line(doubles[0])!r}.")
     nameless = [j for j, c in enumerate(names) if c.startswith("Unnamed: ") or not c]
     if nameless and columns is None:
-        others = [c for j, c in enumerate(names) if j not in nameless][:SHOWN]
-        advice = f" Choose columns by name, for example --columns {','.join(others)}." if others else ""
+        others = _choice([names[j] for j in sorted(set(range(len(names))) - set(nameless))])
+        advice = f" Choose columns by name,{others}" if others else ""
         raise ValueError(f"{source!r}: column {nameless[0]} (counting from 0) has no name; is it a row number?{advice}")
-    return frame.iloc[:, _indices(names, columns, source)]
+    return frame if columns is None else frame.iloc[:, _indices(names, columns, source)]
 
 
 def _refuse_text(frame, source: str) -> None:
     """Name the first cell of text, and the columns that would do."""
-    wrong = {c: place for c in frame.columns if (place := _first_text(frame[[c]])) is not None}
+    from pandas.api.types import is_numeric_dtype
+
+    doubtful = [c for c, kind in zip(frame.columns, frame.dtypes, strict=True) if not is_numeric_dtype(kind)]
+    wrong = {c: place for c in doubtful if (place := _first_text(frame[[c]])) is not None}
     if not wrong:
         return
     name, place = next(iter(wrong.items()))
-    numeric = [c for c in frame.columns if c not in wrong][:SHOWN]
-    advice = f" Choose numeric columns, for example --columns {','.join(numeric)}." if numeric else ""
+    numeric = _choice([c for c in frame.columns if c not in wrong])
+    advice = f" Choose numeric columns,{numeric}" if numeric else ""
     cell = str(frame[name].iloc[place])[:40]
-    raise ValueError(f"{source!r}: column {name!r} is not numeric: row {place} (counting from 0) holds {cell!r}.{advice}")
+    raise ValueError(f"{source!r}: column {_in_line(name)!r} is not numeric: row {place} (counting from 0) holds {cell!r}.{advice}")
 
 
 def _first_text(column) -> int | None:

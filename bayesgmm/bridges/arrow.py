@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,10 @@ def _in_words(place: str) -> Iterator[None]:
     """What pyarrow cannot read is one sentence that says where."""
     try:
         yield
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{place} could not be read: it holds names that are not text in UTF-8. It may be damaged or incomplete."
+        ) from None
     except (pyarrow.ArrowException, OSError, EOFError) as error:
         reason = (" ".join(str(error).split()) or type(error).__name__).rstrip(".")
         raise ValueError(f"{place} could not be read: {reason}. It may be damaged or incomplete.") from None
@@ -82,13 +87,22 @@ def _open(path: Path) -> _Parquet | _Feather:
 def columns_of(paths: Sequence[Path]) -> tuple[str, ...]:
     """Names of the columns of files that belong together: those of the first, without the index that pandas wrote."""
     schema = _open(paths[0]).schema
-    told = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
-    index = [name for name in told.get("index_columns", []) if isinstance(name, str)]
-    names = tuple(name for name in schema.names if name not in index)
-    doubles = [name for i, name in enumerate(names) if name in names[:i]]
+    with _in_words(f"file {str(paths[0])!r}"):
+        index = _index(schema)
+        names = tuple(name for name in schema.names if name not in index)
+    doubles = [name for name, times in Counter(names).items() if times > 1]
     if doubles:
         raise ValueError(f"file {str(paths[0])!r} has more than one column {doubles[0]!r}.")
     return names
+
+
+def _index(schema: Any) -> set[str]:
+    """Names of the columns that are the index of a pandas frame."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        return {name for name in told.get("index_columns", []) if isinstance(name, str)}
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        raise OSError("what pandas wrote of its columns is no JSON") from None
 
 
 def check_numeric(paths: Sequence[Path], names: Sequence[str]) -> None:
