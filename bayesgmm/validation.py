@@ -132,6 +132,10 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
         total = weight.sum()
     if not 1 / LARGEST <= total <= LARGEST:
         raise ValueError(f"sample_weight adds up to {total:g}, too {'large' if total > 1 else 'small'} to count rows; rescale it.")
+    least = int(np.where(weight > 0, weight, np.inf).argmin())
+    if weight[least] < weight.max() / LARGEST:
+        told = f"sample_weight of row {least} (counting from 0) is {weight[least]:g} beside {weight.max():g}, less than float64 resolves"
+        raise ValueError(f"{told}; give it 0 if the row is not to count.")
     return weight
 
 

@@ -175,6 +175,7 @@ BAD_WEIGHTS = [
     (np.full(30, 1e308), "sample_weight adds up to inf, too large"),
     (np.full(30, 1e-300), "too small"),
     ([None] * 30, "has nan."),
+    (np.r_[5e-324, np.ones(29)], "of row 0 (counting from 0) is 4.94066e-324 beside 1, less than float64 resolves; give it 0"),
     (np.r_[5, np.zeros(29)], "X has 1 sample of positive weight"),
 ]
 
