@@ -18,6 +18,9 @@ STRUCTURES = ("full", "tied", "diag", "spherical")
 MOST = 20
 """Components to start from, or the largest number to try, unless told otherwise."""
 
+SHOWN = 60
+"""Characters of a word that a message shows."""
+
 AUTO = "structure; auto compares all four by their evidence, as select does (default)"
 
 
@@ -205,9 +208,12 @@ def _columns(given: str | None) -> list[str] | None:
     """Names divided by commas; a name that holds a comma goes into quotation marks."""
     if given is None:
         return None
-    names = [name.strip() for name in next(csv.reader([given], skipinitialspace=True), [])]
+    try:
+        names = [name.strip() for name in next(csv.reader([given], skipinitialspace=True), [])]
+    except csv.Error:
+        names = []
     if not all(names) or not names:
-        raise ValueError(f"--columns must be names divided by commas; got {given!r}.")
+        raise ValueError(f"--columns must be names divided by commas; got {given[:SHOWN]!r}.")
     return names
 
 

@@ -280,6 +280,68 @@ def test_headers_that_are_none(text, tmp_path):
     refused(tmp_path / "m.npz", "is not a model saved by bayesgmm, or the file is damaged")
 
 
+JUNK = (
+    None,
+    True,
+    -1,
+    1e300,
+    float("nan"),
+    "",
+    "a0",
+    "Popen",
+    [],
+    {},
+    [1, [2]],
+    {"array": "a9"},
+    {"scalar": {}},
+    {"class": "Full", "fields": {}},
+)
+
+
+def nodes(tree, found):
+    """Every list or mapping in a tree, with its keys."""
+    keys = list(tree) if isinstance(tree, dict) else list(range(len(tree))) if isinstance(tree, list) else []
+    for key in keys:
+        found.append((tree, key))
+        nodes(tree[key], found)
+    return found
+
+
+def strange_trees(path, count, seed):
+    """A true model file with some nodes of its header exchanged for others or for junk, and a true checksum: loaded, or a sentence."""
+    with archives.Archive(str(REFERENCE / "model_format1.npz")) as archive:
+        header, arrays = archive.header(), archive.arrays(checksum=False)
+    rng, found, text = np.random.default_rng(seed), [0, 0], json.dumps(header)
+    for _ in range(count):
+        tree = json.loads(text)
+        for _ in range(rng.integers(1, 4)):
+            places = nodes(tree, [])
+            holder, key = places[rng.integers(len(places))]
+            other, there = places[rng.integers(len(places))]
+            copy = json.loads(json.dumps(other[there]))
+            holder[key] = copy if rng.uniform() < 0.4 else JUNK[rng.integers(len(JUNK))]
+        path.unlink(missing_ok=True)
+        archives.write(path, tree, arrays)
+        try:
+            assert isinstance(bg.load(path), bg.BayesianGaussianMixture)
+            found[1] += 1
+        except ValueError as error:
+            said = str(error)
+            assert str(path) in said and said.endswith((".", "it.")) and "\n" not in said and len(said) < 300, said
+            found[0] += 1
+    return found
+
+
+def test_headers_with_nodes_exchanged(tmp_path):
+    assert min(strange_trees(tmp_path / "m.npz", 60, 0)) > 5
+
+
+@pytest.mark.slow
+def test_many_headers_with_nodes_exchanged(tmp_path):
+    refused, loaded = strange_trees(tmp_path / "m.npz", 3000, 1)
+    print(f"\nModel files: {refused + loaded} headers with nodes exchanged; {refused} refused, {loaded} loaded.")
+
+
 def nested(depth):
     tree = None
     for _ in range(depth):

@@ -167,6 +167,14 @@ WORDS = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("words", ["\n\b\n", "a\rb", ",", "", '"', "a" * 200_000, "\x00", "," * 500])
+def test_columns_that_are_none(words, capsys):
+    write("t.csv", TEXT)
+    assert cli.main(["fit", "t.csv", "--columns", words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("bayesgmm: error: ") and said.count("\n") == 1 and len(said) < 300
+
+
 def command_lines(count, seed, capsys, monkeypatch):
     """Words of commands in any order; what gets as far as a fit fails there."""
 
