@@ -124,7 +124,7 @@ def _column(series, name: str) -> np.ndarray:
 
 def _as_array(data: Any) -> np.ndarray:
     if isinstance(data, np.ma.MaskedArray):
-        return np.asarray(data.astype(np.float64).filled(np.nan)) if data.dtype.kind in "biuf" else data.filled()  # type: ignore
+        return unmasked(data)
     try:
         return np.asarray(data)
     except Exception as error:
@@ -133,6 +133,16 @@ def _as_array(data: Any) -> np.ndarray:
             i = next(i for i, n in enumerate(lengths) if n != lengths[0])
             raise ValueError(f"The rows of X differ in length: row 0 has {lengths[0]} values, row {i} has {lengths[i]}.") from None
         raise ValueError(f"X ({type(data).__name__}) could not be read as a table of numbers: {str(error).rstrip('.')}.") from None
+
+
+def unmasked(data: np.ma.MaskedArray) -> np.ndarray:
+    """The same with NaN, or nothing among objects, where it is masked."""
+    if data.dtype.kind == "O":
+        return np.where(np.ma.getmaskarray(data), None, data.data)
+    if data.dtype.kind not in "biuf":
+        return data.filled()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(data.astype(np.float64).filled(np.nan))
 
 
 def _from_array(array: np.ndarray, names: tuple[str, ...] | None = None) -> np.ndarray:
@@ -144,7 +154,7 @@ def _from_array(array: np.ndarray, names: tuple[str, ...] | None = None) -> np.n
         return _from_objects(array, names)
     if kind not in "biuf":
         raise ValueError(f"X must hold numbers; got an array of dtype {array.dtype}.")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(array, np.float64, order="C")
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from bayesgmm.frames import column_label, to_rows
+from bayesgmm.frames import column_label, to_rows, unmasked
 from bayesgmm.inference.cluster import share
 from bayesgmm.inference.problem import SAMPLE
 from bayesgmm.inference.stream import Batch, Together, Work, batch_rows, regrouped, workers
@@ -203,8 +203,10 @@ def of_array(array: Any, place: str) -> Callable[[Sequence[int]], list[Callable[
             for first in range(begin, min(begin + PART * size, len(array)), size):
                 rows = array[first : first + size]
                 rows = rows if whole else rows[:, list(chosen)]
-                rows = np.ma.filled(rows.astype(float), np.nan) if isinstance(rows, np.ma.MaskedArray) else rows
-                yield Piece(np.asarray(rows, np.float64, order="C"), place, first)
+                rows = unmasked(rows) if isinstance(rows, np.ma.MaskedArray) else rows
+                with np.errstate(over="ignore", invalid="ignore"):
+                    values = np.asarray(rows, np.float64, order="C")
+                yield Piece(values, place, first)
 
         return [partial(read, begin) for begin in range(0, len(array), PART * size)]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.frames import Rows, column_label, to_rows
+from bayesgmm.frames import Rows, column_label, to_rows, unmasked
 
 Names = tuple[str, ...] | None
 LARGEST = 1e70
@@ -232,10 +232,11 @@ def check_columns(rows: Rows, names: Names, n_features: int, model: str) -> None
 def _real_array(name: str, value: Any, expected: str) -> np.ndarray:
     """Real numbers as float64, whatever they come in."""
     try:
-        given = np.asarray(value)
+        given = unmasked(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
         if given.dtype.kind not in "biufO":
             raise TypeError
-        return given.astype(float)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return given.astype(float)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be real numbers, {expected}; got {brief(value)}.") from None
 

@@ -148,6 +148,18 @@ def examples(count: int):
     return settings(max_examples=count, derandomize=True, deadline=None, database=None, suppress_health_check=skipped)
 
 
+def as_bits(x, kind, bits):
+    """The rows as floats of a kind, one of which is a signalling NaN."""
+    x = x.astype(kind)
+    x.view(f"u{x.itemsize}")[3, 1] = bits
+    return x
+
+
+def huge(x):
+    """Beyond float64, within longdouble where that is longer."""
+    return x.astype(np.longdouble) * np.longdouble("1e1000")
+
+
 def answered(what: str, action) -> bool:
     """Whether there is an answer; if not, one sentence of ours says why, and no library has warned of anything."""
     with warnings.catch_warnings():

@@ -5,9 +5,24 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
-from bad_input import SETTINGS, X
-from hostile import FORMS, TABLES, TRIED, WEIGHTS, answered, cases, examples, fit_is_lawful, one_of, rows_have_lawful_answers, table
+from bad_input import SETTINGS, X, message_of
+from hostile import (
+    FORMS,
+    TABLES,
+    TRIED,
+    WEIGHTS,
+    answered,
+    as_bits,
+    cases,
+    examples,
+    fit_is_lawful,
+    huge,
+    one_of,
+    rows_have_lawful_answers,
+    table,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +106,43 @@ def law_of_rows(model, count):
 @pytest.mark.parametrize("name", MAKERS)
 def test_rows_given_to_a_fitted_model(name, models):
     law_of_rows(models[name], 80)
+
+
+MASK = np.arange(60).reshape(30, 2) == 7
+NUMBERS = {
+    "longdouble": (lambda: huge(X), "contains infinity"),
+    "longdouble, masked": (lambda: np.ma.masked_array(huge(X)), "contains infinity"),
+    "longdouble, objects": (lambda: huge(X).astype(object), "contains infinity"),
+    "longdouble on disk": (lambda: bg.scan(huge(X)), "holds an infinite number"),
+    "signalling": (lambda: as_bits(X, np.float32, 0x7F800001), "contains NaN at row 3, column 1"),
+    "signalling, half": (lambda: as_bits(X, np.float16, 0x7C01), "contains NaN at row 3, column 1"),
+    "signalling, in a frame": (lambda: pd.DataFrame(as_bits(X, np.float32, 0x7F800001)), "contains NaN at row 3, column 1"),
+    "signalling on disk": (lambda: bg.scan(as_bits(X, np.float32, 0x7F800001)), "row 3 (counting from 0), column 1 holds NaN"),
+    "masked objects": (lambda: np.ma.masked_array(X.astype(object), mask=MASK), "contains NaN at row 3, column 1"),
+    "masked words": (lambda: np.ma.masked_array(X.astype(str), mask=MASK), "holds the text"),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_that_float64_does_not_hold(name):
+    make, said = NUMBERS[name]
+    assert said in message_of(lambda: kmeans(2).fit(make()))
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        (huge(np.ones(30)), "row 0 (counting from 0) has inf"),
+        (np.ma.masked_array(np.ones(30), mask=np.arange(30) == 2), "row 2 (counting from 0) has nan"),
+        (pd.Series([1.0] * 28 + [None] * 2, dtype="Float64"), "row 28 (counting from 0) has nan"),
+    ],
+)
+def test_weights_that_are_none(weight, said):
+    assert said in message_of(lambda: kmeans(2).fit(X, sample_weight=weight))
+
+
+def test_parameters_beyond_float64():
+    assert "must be finite" in message_of(lambda: bg.GaussianMixture(2, means_init=huge(X[:2]), **SETTINGS).fit(X))
 
 
 def asked(case) -> None:
