@@ -138,11 +138,11 @@ def _as_array(data: Any) -> np.ndarray:
 def unmasked(data: np.ma.MaskedArray) -> np.ndarray:
     """The same with NaN, or nothing among objects, where it is masked."""
     if data.dtype.kind == "O":
-        return np.where(np.ma.getmaskarray(data), None, data.data)
+        return np.where(np.ma.getmaskarray(data), np.array(None, object), data.data)
     if data.dtype.kind not in "biuf":
         return data.filled()
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(data.astype(np.float64).filled(np.nan))
+        return np.ma.filled(data.astype(np.float64), np.nan)
 
 
 def _from_array(array: np.ndarray, names: tuple[str, ...] | None = None) -> np.ndarray:
