@@ -19,11 +19,13 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["bayesgmm.archives", "bayesgmm.storage", "bayesgmm.tables", "bayesgmm.reading"]):
+OURS = ["bayesgmm.archives", "bayesgmm.storage", "bayesgmm.tables", "bayesgmm.reading", "bayesgmm.bridges.arrow", "bayesgmm.cli"]
+
+with atheris.instrument_imports(include=OURS):
     import bayesgmm as bg
     from bayesgmm import archives
+    from bayesgmm.cli import _columns
     from bayesgmm.tables import read_table
-from bayesgmm.cli import _columns
 
 FOLDER = Path(tempfile.mkdtemp())
 TEXTS = (b'a,b\n1.5,2\n2.5,-3e5\n4,"5"\n', b"a;b\n1,5;2\n", b"a b\n1 2\n", b"\xef\xbb\xbfa\tb\n1\t2\n", b'"a, b","c ""d"""\n1,2\n')
