@@ -22,6 +22,8 @@ SHAPES = {
     "acidity": (155, 1),
     "diabetes": (145, 3),
     "weather": (7873, 4),
+    "wholesale": (440, 6),
+    "pbmc68k": (700, 10),
 }
 MEANS = {
     "faithful": (3.487783, 70.897059),
