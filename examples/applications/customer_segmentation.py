@@ -74,7 +74,7 @@ axes[1].scatter(*customers.x[doubt][:, [0, 4]].T, s=70, facecolors="none", edgec
 axes[0].set(title="k-means", ylabel="detergents and paper (monetary units)")
 axes[1].set_title("mixture, and customers with less than 90 % in every segment")
 for ax in axes:
-    ax.legend(frameon=False, fontsize="small", loc="lower left")
+    ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=5, handletextpad=0, columnspacing=1)
 plt.show()
 
 # %%
