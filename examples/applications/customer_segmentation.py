@@ -28,8 +28,8 @@ print(f"{len(x)} customers, {retail.sum()} of them retail.")
 # How many segments?
 # ------------------
 #
-# Spending is compared by ratios, so the columns are logarithms. Some customers bought next to nothing of one product (3 monetary units
-# in a year). Gaussian segments would need a further one to hold such customers; segments with heavy tails (Student t) do not.
+# Spending is compared by ratios, so the columns are logarithms. Some customers bought next to nothing of one product (3 monetary units in
+# a year). Gaussian segments would need a further one to hold such customers; segments with heavy tails (Student t) do not.
 
 selection = bg.select(x, n_components=range(1, 6), covariance_type="full", student_t="shared", n_init=1, random_state=0)
 model = selection.best
@@ -51,8 +51,8 @@ print(f"{'of them retail':20}" + "".join(f"{retail[segment == k].mean():8.0%}" f
 # Beside k-means
 # --------------
 #
-# The same columns, standardised, into as many clusters; the best of 20 starts. Clusters A, B, C and D are matched with segments 1 to 4, as
-# well as they go.
+# The same columns, standardised, into as many clusters; the best of 20 starts. Clusters A, B, C and D are matched with segments 1 to 4,
+# as well as they go.
 
 scaled = (x - x.mean(axis=0)) / x.std(axis=0)
 found = KMeans(4, n_init=20, random_state=0).fit_predict(scaled)
@@ -64,15 +64,15 @@ for c, name in enumerate("ABCD"):
 
 doubt = shares.max(axis=1) < 0.9
 figure, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharex=True, sharey=True)
-for ax, labels, names in ((axes[0], cluster, [f"cluster {name}" for name in "ABCD"]), (axes[1], segment, [f"segment {k}" for k in range(1, 5)])):
-    for k in range(4):
+for ax, labels, names in zip(axes, (cluster, segment), ("ABCD", "1234"), strict=True):
+    for k, name in enumerate(names):
         colour, marker = style(k)
-        ax.scatter(*customers.x[labels == k][:, [0, 4]].T, s=22, c=colour, marker=marker, alpha=0.75, linewidths=0, label=names[k])
+        ax.scatter(*customers.x[labels == k][:, [0, 4]].T, s=22, c=colour, marker=marker, alpha=0.75, linewidths=0, label=name)
     ax.set(xscale="log", yscale="log", xlabel="fresh products (monetary units)")
     ax.spines[["top", "right"]].set_visible(False)
 axes[1].scatter(*customers.x[doubt][:, [0, 4]].T, s=70, facecolors="none", edgecolors="black", linewidths=0.7, label="less than 90 %")
-axes[0].set(title="k-means", ylabel="detergents and paper (monetary units)")
-axes[1].set_title("mixture, and customers with less than 90 % in every segment")
+axes[0].set(title="clusters of k-means", ylabel="detergents and paper (monetary units)")
+axes[1].set_title("segments of the mixture, and customers with less than 90 % in each")
 for ax in axes:
     ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=5, handletextpad=0, columnspacing=1)
 plt.show()
@@ -115,8 +115,8 @@ plt.show()
 # What it means for an offer
 # --------------------------
 #
-# Say an offer of fresh products is made for customers like those of segment 2, costs 1 and brings 4 if it meets one. It pays wherever
-# the share in segment 2 is above a quarter, not only where segment 2 is the likeliest.
+# Say an offer of fresh products is made for customers like those of segment 2, costs 1 and brings 4 if it meets one. It pays wherever the
+# share in segment 2 is above a quarter, not only where segment 2 is the likeliest.
 
 pays = shares[:, 1] > 0.25
 print(f"{pays.sum()} customers have more than 25 % in segment 2; for {np.sum(pays & (segment != 1))} of them another segment is likelier.")
@@ -154,8 +154,8 @@ for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 1)):
     print(f"{told}, expected {by_shares[inside].mean():.0%}, found {retail[inside].mean():.0%}")
 
 # %%
-# The second line is a warning: those who spend partly like a restaurant and partly like a shop are restaurants, nearly all of them. Shares
-# tell how a customer spends, not what it is.
+# The second line is a warning: those who spend partly like a restaurant and partly like a shop are restaurants, nearly all of them.
+# Shares tell how a customer spends, not what it is.
 #
 # The other judge is the density of customers that a fit has not seen: a fourth of them, from the other three fourths, in turn.
 
@@ -169,8 +169,10 @@ for i in range(4):
 seen = {name: np.mean(found) for name, found in density.items()}
 
 print(f"Result: the log density of a customer held out is {seen['four']:.1f} under four segments, {seen['one']:.1f} under one Gaussian.")
-print(f"Result: shares in four segments predict the channel with a Brier score of {brier['shares']:.3f}, four k-means clusters {brier[4]:.3f}.")
-print(f"Result: the adjusted Rand index with the channel is {rand['shares']:.2f} for the segments, {rand[4]:.2f} for four k-means clusters.")
+told = f"{brier['shares']:.3f}, four k-means clusters {brier[4]:.3f}"
+print(f"Result: shares in four segments predict the channel with a Brier score of {told}.")
+told = f"{rand['shares']:.2f} for the segments, {rand[4]:.2f} for four k-means clusters"
+print(f"Result: the adjusted Rand index with the channel is {told}.")
 print(f"Result: eight k-means clusters have a Brier score of {brier[8]:.3f}, two k-means clusters an adjusted Rand index of {rand[2]:.2f}.")
 
 # %%
@@ -179,12 +181,13 @@ print(f"Result: eight k-means clusters have a Brier score of {brier[8]:.3f}, two
 #
 # By the evidence the customers form four segments with heavy tails (probability 0.99): restaurants, shops that buy of everything, shops
 # that buy hardly anything fresh, and cafes. BIC and ICL would be content with two, about shops and others; four are a description of
-# spending, not four separate clouds. 107 of the 440 customers have less than 90 % in every segment, and for them the shares are the answer.
+# spending, not four separate clouds. 107 of the 440 customers have less than 90 % in every segment, and for them the shares are the
+# answer.
 #
 # Measured: the log density of a customer held out is -8.4 under four segments, -8.9 under one Gaussian. Shares in four segments predict
 # the channel with a Brier score of 0.090, four k-means clusters 0.095. The adjusted Rand index with the channel is 0.39 for the segments,
-# 0.28 for four k-means clusters. If the channel alone is wanted k-means can do better: eight k-means clusters have a Brier score of 0.083,
-# two k-means clusters an adjusted Rand index of 0.52.
+# 0.28 for four k-means clusters. If the channel alone is wanted k-means can do better: eight k-means clusters have a Brier score of
+# 0.083, two k-means clusters an adjusted Rand index of 0.52.
 #
 # Key takeaways
 # -------------

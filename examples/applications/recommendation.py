@@ -84,24 +84,31 @@ print(f"{doubt.sum()} of {len(x)} viewers have less than 90 % in both.")
 print("degrees of freedom of one Student t:", models["one Student t"].degrees_of_freedom_.round(1))
 
 # %%
-# By BIC two Gaussians are better than one, and they could be given names: in the smaller group a viewer gives much the same to every genre
-# (correlations near 0.9), in the larger one genres differ. But two fifths of the viewers are in neither for sure, and one Student t is far
-# better than both: a single cloud, denser in the middle and with longer tails than a Gaussian. A second Student t gains nothing.
+# By BIC two Gaussians are better than one, and they could be given names: in the smaller group a viewer gives much the same to every
+# genre (correlations near 0.9), in the larger one genres differ. But two fifths of the viewers are in neither for sure, and one Student t
+# is far better than both: a single cloud, denser in the middle and with longer tails than a Gaussian. A second Student t gains nothing.
 #
 # Beside what is usual
 # --------------------
 #
 # The viewer's own mean over the genres seen, shifted by what is usual of the genre; and k-means (gaps filled with that), which predicts
-# the mean of a viewer's cluster, or how far the cluster's viewers are from their own means. Of 2 to 6 clusters the best is taken, judged by
-# the hidden numbers themselves.
+# the mean of a viewer's cluster, or how far the cluster's viewers are from their own means. Of 2 to 6 clusters the best is taken, judged
+# by the hidden numbers themselves.
 
 own = np.nanmean(x, axis=1, keepdims=True)
 plain = np.where(np.isnan(x), own + np.nanmean(x - own, axis=0), x)
+
+
+def cluster_means(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """For each viewer the mean (8,) of what is seen of the viewer's cluster."""
+    return np.array([np.nanmean(values[labels == c], axis=0) for c in range(labels.max() + 1)])[labels]
+
+
 clustered = {"cluster means": [], "own mean, shifted as the cluster": []}
 for k in range(2, 7):
     labels = KMeans(k, n_init=10, random_state=0).fit_predict(plain)
-    clustered["cluster means"].append(np.array([np.nanmean(x[labels == c], axis=0) for c in range(k)])[labels])
-    clustered["own mean, shifted as the cluster"].append(own + np.array([np.nanmean((x - own)[labels == c], axis=0) for c in range(k)])[labels])
+    clustered["cluster means"].append(cluster_means(x, labels))
+    clustered["own mean, shifted as the cluster"].append(own + cluster_means(x - own, labels))
 best = {name: min(found, key=error) for name, found in clustered.items()}
 filled = models["one Student t"].impute(x)
 for name, found in {"viewer's own mean": plain, **{f"k-means, {name}": found for name, found in best.items()}}.items():
@@ -145,8 +152,8 @@ hit = {name: log_density(model) for name, model in models.items()}
 print(f"Result: hidden means are {errors['one Student t']:.3f} stars off by one Student t, {errors['one Gaussian']:.3f} by one Gaussian.")
 best_of_kmeans = min(map(error, best.values()))
 print(f"Result: by the viewer's own mean they are {error(plain):.3f} stars off, by k-means at its best {best_of_kmeans:.3f}.")
-print(f"Result: their log density is {hit['one Student t']:.2f} under one Student t, {hit['two Gaussians']:.2f} under two Gaussians, "
-      f"{hit['one Gaussian']:.2f} under one Gaussian.")
+told = f"{hit['two Gaussians']:.2f} under two Gaussians, {hit['one Gaussian']:.2f} under one Gaussian"
+print(f"Result: their log density is {hit['one Student t']:.2f} under one Student t, {told}.")
 
 # %%
 # Answer
@@ -155,8 +162,8 @@ print(f"Result: their log density is {hit['one Student t']:.2f} under one Studen
 # There are no groups of viewers here, at least none that these numbers show: two Gaussians are better than one only because the cloud of
 # viewers has long tails, and one Student t describes it better than two of anything. Hidden means are 0.333 stars off by one Student t,
 # 0.335 by one Gaussian. What helps to recommend is how genres go together, not which group a viewer is in: by the viewer's own mean they
-# are 0.374 stars off, by k-means at its best 0.373. For the single number a Gaussian is as good; for the odds it is not: their log density
-# is -0.14 under one Student t, -0.21 under two Gaussians, -0.30 under one Gaussian.
+# are 0.374 stars off, by k-means at its best 0.373. For the single number a Gaussian is as good; for the odds it is not: their log
+# density is -0.14 under one Student t, -0.21 under two Gaussians, -0.30 under one Gaussian.
 #
 # Key takeaways
 # -------------
