@@ -29,7 +29,7 @@ print(f"{len(x)} customers, {retail.sum()} of them retail.")
 # ------------------
 #
 # Spending is compared by ratios, so the columns are logarithms. Some customers bought next to nothing of one product (3 monetary units in
-# a year). Gaussian segments would need a further one to hold such customers; segments with heavy tails (Student t) do not.
+# a year). Gaussian segments may need a further one to hold such customers; segments with heavy tails (Student t) do not.
 
 selection = bg.select(x, n_components=range(1, 6), covariance_type="full", student_t="shared", n_init=1, random_state=0)
 model = selection.best
@@ -170,9 +170,9 @@ seen = {name: np.mean(found) for name, found in density.items()}
 
 print(f"Result: the log density of a customer held out is {seen['four']:.1f} under four segments, {seen['one']:.1f} under one Gaussian.")
 told = f"{brier['shares']:.3f}, four k-means clusters {brier[4]:.3f}"
-print(f"Result: shares in four segments predict the channel with a Brier score of {told}.")
+print(f"Result: Shares in four segments predict the channel with a Brier score of {told}.")
 told = f"{rand['shares']:.2f} for the segments, {rand[4]:.2f} for four k-means clusters"
-print(f"Result: the adjusted Rand index with the channel is {told}.")
+print(f"Result: The adjusted Rand index with the channel is {told}.")
 print(f"Result: eight k-means clusters have a Brier score of {brier[8]:.3f}, two k-means clusters an adjusted Rand index of {rand[2]:.2f}.")
 
 # %%
@@ -194,6 +194,6 @@ print(f"Result: eight k-means clusters have a Brier score of {brier[8]:.3f}, two
 #
 # * Act on shares, not on labels: an offer pays where the share is above cost divided by gain. Here 19 customers are worth it whose
 #   likeliest segment is another one.
-# * Student t segments keep customers who bought next to nothing of one product from making a segment of their own.
+# * Segments with heavy tails have room for customers who bought next to nothing of one product.
 # * A share is as good as the model of spending. It is no probability of being a shop: for that, tell the model the labels
 #   (:class:`bayesgmm.DiscriminantAnalysis`).

@@ -149,7 +149,7 @@ plt.show()
 
 errors = {name: error(model.impute(x)) for name, model in models.items()}
 hit = {name: log_density(model) for name, model in models.items()}
-print(f"Result: hidden means are {errors['one Student t']:.3f} stars off by one Student t, {errors['one Gaussian']:.3f} by one Gaussian.")
+print(f"Result: Hidden means are {errors['one Student t']:.3f} stars off by one Student t, {errors['one Gaussian']:.3f} by one Gaussian.")
 best_of_kmeans = min(map(error, best.values()))
 print(f"Result: by the viewer's own mean they are {error(plain):.3f} stars off, by k-means at its best {best_of_kmeans:.3f}.")
 told = f"{hit['two Gaussians']:.2f} under two Gaussians, {hit['one Gaussian']:.2f} under one Gaussian"
