@@ -63,7 +63,7 @@ for c, name in enumerate("ABCD"):
     print(f"k-means, cluster {name}   " + "".join(f"{np.sum((cluster == c) & (segment == k)):5}" for k in range(4)))
 
 doubt = shares.max(axis=1) < 0.9
-figure, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharex=True, sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained", sharex=True, sharey=True)
 for ax, labels, names in zip(axes, (cluster, segment), ("ABCD", "1234"), strict=True):
     for k, name in enumerate(names):
         colour, marker = style(k)
@@ -72,7 +72,7 @@ for ax, labels, names in zip(axes, (cluster, segment), ("ABCD", "1234"), strict=
     ax.spines[["top", "right"]].set_visible(False)
 axes[1].scatter(*customers.x[doubt][:, [0, 4]].T, s=70, facecolors="none", edgecolors="black", linewidths=0.7, label="less than 90 %")
 axes[0].set(title="clusters of k-means", ylabel="detergents and paper (monetary units)")
-axes[1].set_title("segments of the mixture, and customers with less than 90 % in each")
+axes[1].set_title("segments of the mixture (circles: none has 90 %)")
 for ax in axes:
     ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=5, handletextpad=0, columnspacing=1)
 plt.show()
@@ -92,13 +92,13 @@ for a, b in PAIRS:
         far = np.abs(shares[:, a] - share) + np.abs(shares[:, b] - (1 - share))
         shown.append(int(far.argmin()))
 print(f"{doubt.sum()} of {len(x)} customers have less than 90 % in every segment.\n")
-print(f"customer  {'shares in 1, 2, 3, 4':24}  k-means  channel" + "".join(f"{name[:10]:>11}" for name in products))
+print(f"customer  {'shares in 1, 2, 3, 4':24}  k-means  channel" + "".join(f"{name[:7]:>9}" for name in products))
 for row in shown:
     parts = " ".join(f"{p:5.0%}" for p in shares[row])
-    spent = "".join(f"{amount:11,.0f}" for amount in customers.x[row])
+    spent = "".join(f"{amount:9,.0f}" for amount in customers.x[row])
     print(f"{row:8}  {parts:24}  {'ABCD'[cluster[row]]:>7}  {customers.labels[row]:>7}{spent}")
 
-figure, ax = plt.subplots(figsize=(9, 4.2), layout="constrained")
+figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 left = np.zeros(len(shown))
 for k, hatch in enumerate(("", "///", "...", "xxx")):
     width = shares[shown, k]

@@ -35,7 +35,7 @@ print(f"{'type':30}" + "".join(f"{k + 1:5}" for k in range(model.n_components_))
 for name in sorted(set(types), key=lambda name: -np.sum(types == name)):
     print(f"{name:30}" + "".join(f"{count:5}" for count in np.bincount(model.labels_[types == name], minlength=model.n_components_)))
 
-figure, axes = plt.subplots(1, 2, figsize=(13, 5.2), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
 shares = model.predict_proba(x)
 doubt = shares.max(axis=1) < 0.9
 for ax, (i, j) in zip(axes, ((0, 1), (2, 3)), strict=True):
@@ -53,7 +53,7 @@ plt.show()
 
 # %%
 # Components 6 and 8 are small and stand apart: a third of the B cells, and all 13 cells of type CD34+, none of any other type. The kinds
-# of CD4+ T cells are one component: with ten principal components nothing separates them.
+# of CD4+ T cells are one component: the mixture does not separate them.
 #
 # Which cells are in doubt?
 # -------------------------

@@ -126,13 +126,13 @@ for j, mean, least, most in zip(np.flatnonzero(~seen), expected.mean[0], low, hi
     truth = f"was {known[one, j]:.2f}" if hidden[one, j] else "not known"
     print(f"{GENRES[j]:9} expected {mean:.2f}, 90 % between {least:.2f} and {most:.2f}; {truth}")
 
-figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained", width_ratios=(3, 2))
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained", width_ratios=(3, 2))
 ways = {"one Student t": (filled, ""), "viewer's own mean": (plain, "///")}
 ways |= {f"k-means, {name}": (found, hatch) for (name, found), hatch in zip(best.items(), ("xxx", "..."), strict=True)}
 for i, (name, (found, hatch)) in enumerate(ways.items()):
     by_genre = [np.sqrt(np.mean((found - known)[hidden[:, j], j] ** 2)) for j in range(len(GENRES))]
     axes[0].bar(np.arange(len(GENRES)) + 0.2 * i, by_genre, 0.2, color=style(i)[0], edgecolor="white", hatch=hatch, label=name)
-axes[0].set_xticks(np.arange(len(GENRES)) + 0.3, GENRES)
+axes[0].set_xticks(np.arange(len(GENRES)) + 0.3, GENRES, rotation=30)
 axes[0].set(title="error of what was hidden", ylabel="stars", ylim=(0, 0.8))
 axes[0].legend(frameon=False, fontsize="small", ncols=2, loc="upper left")
 places = np.arange(len(GENRES))
