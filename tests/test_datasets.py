@@ -22,6 +22,8 @@ SHAPES = {
     "acidity": (155, 1),
     "diabetes": (145, 3),
     "weather": (7873, 4),
+    "wholesale": (440, 6),
+    "pbmc68k": (700, 10),
 }
 MEANS = {
     "faithful": (3.487783, 70.897059),
@@ -31,12 +33,28 @@ MEANS = {
     "acidity": (5.105096,),
     "diabetes": (121.986207, 543.613793, 186.117241),
     "weather": (54.386966, 40.882759, 11.292056, 1018.180998),
+    "wholesale": (12000.297727, 5796.265909, 7951.277273, 3071.931818, 2881.493182, 1524.870455),
+    "pbmc68k": (0.000019, 0.000001, 0.000011, -0.000004, 0.000024, 0.0, -0.00001, 0.0, 0.000001, 0.000006),
 }
 LABEL_COUNTS = {
     "iris": {"setosa": 50, "versicolor": 50, "virginica": 50},
     "penguins": {"Adelie": 151, "Chinstrap": 68, "Gentoo": 123},
     "diabetes": {"normal": 76, "chemical": 36, "overt": 33},
+    "wholesale": {"horeca": 298, "retail": 142},
+    "pbmc68k": {
+        "Dendritic": 240,
+        "CD14+ Monocyte": 129,
+        "CD19+ B": 95,
+        "CD4+/CD25 T Reg": 68,
+        "CD8+ Cytotoxic T": 54,
+        "CD8+/CD45RA+ Naive Cytotoxic": 43,
+        "CD56+ NK": 31,
+        "CD4+/CD45RO+ Memory": 19,
+        "CD34+": 13,
+        "CD4+/CD45RA+/CD25- Naive T": 8,
+    },
 }
+LICENCES = {"penguins": "CC0", "weather": "CC0", "wholesale": "CC BY 4.0", "pbmc68k": "CC BY 4.0"}
 
 
 def test_names_are_the_shipped_files():
@@ -70,8 +88,8 @@ def test_metadata_is_complete(name):
     for text in (data.title, data.description, data.source, data.licence):
         assert text.strip() == text != ""
     assert "Copy:" in data.source
-    if name in ("penguins", "weather"):
-        assert data.licence.startswith("CC0")
+    if name in LICENCES:
+        assert data.licence.startswith(LICENCES[name])
     else:
         assert "Measured facts from the publication" in data.licence and "GPL" in data.licence
 
@@ -118,6 +136,20 @@ def test_weather_is_physically_sensible():
     assert wind.min() == 0 and wind.max() < 40
     assert (wind == 0).sum() == 297
     assert pressure.min() > 980 and pressure.max() < 1045
+
+
+def test_wholesale_is_as_its_source_describes_it():
+    """Standard deviations and ranges of the description at the UCI repository."""
+    x = load_dataset("wholesale").x
+    np.testing.assert_allclose(x.std(axis=0, ddof=1), (12647.329, 7380.377, 9503.163, 4854.673, 4767.854, 2820.106), atol=6e-4)
+    assert x.min(axis=0).tolist() == [3, 55, 3, 25, 3, 3]
+    assert x.max(axis=0).tolist() == [112151, 73498, 92780, 60869, 40827, 47943]
+
+
+def test_blood_cells_are_ordered_principal_components():
+    x = load_dataset("pbmc68k").x
+    assert (np.diff(x.std(axis=0)) < 0).all()
+    assert np.abs(np.corrcoef(x.T) - np.eye(10)).max() < 1e-3
 
 
 def test_unpacks_in_three():
