@@ -106,7 +106,10 @@ print(f"Result: colour error {colour_error(mixture):.0f} for the mixture, {colou
 # scikit-learn's mixture describes the colours better. Colours lie in thin sheets, and the prior of the covariances, which expects ellipsoids about as
 # wide as the whole photograph, keeps ours from being as thin. It can be told so; the bound compares priors as it compares numbers.
 
-thin = [bg.BayesianGaussianMixture(n_components=12, n_init=2, covariance_prior=np.cov(sample.T) / 100, random_state=0) for sample in (first, second)]
+thin = [
+    bg.BayesianGaussianMixture(n_components=12, n_init=2, covariance_prior=np.cov(sample.T) / 100, random_state=0)
+    for sample in (first, second)
+]
 thin = [model.fit(sample) for model, sample in zip(thin, (first, second), strict=True)]
 print(f"Bound {mixture.lower_bound_:.0f} with the default prior, {thin[0].lower_bound_:.0f} with one a hundredth as wide.")
 print(
@@ -166,3 +169,25 @@ figure.colorbar(shown, ax=axes[1, 0], label="entropy (bits)", shrink=0.8)
 for ax in axes.flat:
     ax.set_axis_off()
 plt.show()
+
+# %%
+# Answer
+# ------
+# About ten colours: nine by the one sample, ten by the other. The dark green leaves, petals from light to deep orange, and small parts of buds and stalks.
+#
+# What a segment is depends on its shape. The leaves are 1.5 segments of the mixture, 4.5 of k-means: shade spreads the green along a line, which
+# one ellipsoid covers and round clusters cut. Whoever wants to repaint the photograph in nine colours takes k-means: colour error 10 for the mixture, 7 for
+# k-means. Agreement of two samples 0.88 for the mixture, 0.92 for k-means: neither is more stable.
+#
+# As a density, log density of a pixel -9.7 for the mixture, -9.7 for k-means with a Gaussian a segment, -9.1 for scikit-learn's mixture. The default prior is too
+# wide for colours as thin as these, and the bound says so: with the narrow prior 12 and 12 components, log density -9.0 and agreement 0.84. That is the
+# better density, and it uses all twelve components: more colours than a reader of the picture would name.
+#
+# Doubt lies where colours pass into each other, at the edges of petals and around the leaves' shadows. k-means has no such map.
+#
+# Key takeaways
+# -------------
+# - A fit to 4,000 pixels labels all 273,280; the fit takes a second or two.
+# - The mixture keeps a thing together that light and shade spread out. k-means makes segments of equal size in colour.
+# - The best density is not the best segmentation: try a narrower ``covariance_prior`` where the density matters, and compare bounds.
+# - Colours are whole numbers; add a random part of a step before fitting a density.

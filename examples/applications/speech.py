@@ -156,3 +156,21 @@ least = np.argsort(margin)[:37]
 for i in np.flatnonzero(wrong):
     print(f"utterance {i + 271}: speaker {truth[i] + 1} taken for {mean[i].argmax() + 1}, margin {margin[i]:.1f}, {n_frames[i]} frames")
 print(f"{wrong[least].sum()} of the {wrong.sum()} mistakes are among the tenth of the utterances with the smallest margins.")
+
+# %%
+# Answer
+# ------
+# For whole utterances any model will do: bayesgmm, one Gaussian, scikit-learn and k-means recognise 97% to 98% of the utterances, and the differences are a few
+# utterances. Most of the mistakes are utterances of speaker 2, and nearly all are among those with small margins.
+#
+# A model of the density shows its worth where little is heard. Of single frames k-means codebooks mistake 1.6 times as many as the mixtures, and about
+# twelve frames, less than a tenth of a second, are needed until the codebooks catch up. The log density of a frame is 10.0 with up to four
+# components, 9.4 with scikit-learn's four, 9.2 with one Gaussian. scikit-learn with two components does as well as bayesgmm, and from there it falls: a
+# number has to be chosen, and maximum likelihood pays dearly for one too large.
+#
+# Key takeaways
+# -------------
+# - Compare sums of log densities: each speaker's mixture is a normalised density, so the sums are comparable between numbers of components.
+# - Frames of an utterance are not independent. The bound counts them as if they were, and may keep more components than new utterances bear out.
+# - Fit groups of rows by weights of 0 and 1 where the groups are small and many: the answer is that of the group alone, and nothing is compiled twice.
+# - One Gaussian is a hard baseline for 270 short utterances. Report it.
