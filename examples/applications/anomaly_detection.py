@@ -2,8 +2,9 @@
 Which readings of a space shuttle's sensors are not normal, and what is odd about them?
 =======================================================================================
 
-Nobody has labelled the readings, and some of those to learn from are anomalies themselves. A density of all of them is no answer: where anomalies come in
-groups, it learns the groups too and calls them ordinary. The components of a mixture show the groups, and what they differ in.
+Nobody has labelled the readings, and some of those to learn from are anomalies themselves. A density of all of them is no answer:
+where anomalies come in groups, it learns the groups too and calls them ordinary. The components of a mixture show the groups, and
+what they differ in.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import bayesgmm as bg
 # %%
 # The readings
 # ------------
-# Statlog Shuttle: 49,097 readings of nine sensors. 5,000 are fitted, without labels; the other 44,097 are judged. The labels come out
-# at the end, to see who was right: 7 % of the readings are anomalies, in both parts.
+# Statlog Shuttle: 49,097 readings of nine sensors. 5,000 are fitted, without labels; the other 44,097 are judged.
+# The labels come out at the end, to see who was right: 7 % of the readings are anomalies, in both parts.
 
 shuttle = bg.load_dataset("shuttle")
 order = np.random.default_rng(0).permutation(len(shuttle.x))
@@ -44,8 +45,9 @@ for k, weight in enumerate(mixture.weights_):
 # %%
 # Normal operation
 # ----------------
-# What a shuttle normally does, it does often. A component that has less than a twentieth of the rows is not normal operation, whatever it is. The score of a
-# reading is its density under the other components, small where the reading is odd.
+# What a shuttle normally does, it does often. A component that has less than a twentieth of the rows is not
+# normal operation, whatever it is. The score of a reading is its density under the other components, small where the reading is
+# odd.
 
 usual = mixture.weights_ >= 0.05
 print(f"{usual.sum()} components with {mixture.weights_[usual].sum():.0%} of the weight are normal operation.")
@@ -60,9 +62,9 @@ def log_density_of_usual(x: np.ndarray) -> np.ndarray:
 # %%
 # Beside other detectors
 # ----------------------
-# All see the same 5,000 rows, and score the same 44,097. k-means gets standardised columns, ten clusters, ten starts, and the same rule: the
-# score is the distance to the nearest centre of a cluster with at least a twentieth of the rows. Precision is that of the
-# rows with the highest scores, as many as there are anomalies.
+# All see the same 5,000 rows, and score the same 44,097. k-means gets standardised columns, ten clusters,
+# ten starts, and the same rule: the score is the distance to the nearest centre of a cluster with at least a twentieth of the
+# rows. Precision is that of the rows with the highest scores, as many as there are anomalies.
 
 scaler = StandardScaler().fit(learnt)
 kmeans = KMeans(10, n_init=10, random_state=0).fit(scaler.transform(learnt))
@@ -91,28 +93,29 @@ for name, score in scores.items():
     print(f"{name:32}{auc[name]:15.3f}{precision(score):12.2f}")
 prec = {name: precision(score) for name, score in scores.items()}
 print(
-    f"Result: precision {prec['mixture, usual components']:.2f} by the usual components of the mixture, {prec['mixture, all components']:.2f} by all of "
-    f"them, {prec['k-means, large clusters']:.2f} by large clusters of k-means, {prec['scikit-learn, isolation forest']:.2f} by scikit-learn's isolation forest."
+    f"Result: the precision is {prec['mixture, usual components']:.2f} by the usual components of the mixture, "
+    f"{prec['mixture, all components']:.2f} by all of them, {prec['k-means, large clusters']:.2f} by large clusters of k-means, "
+    f"{prec['scikit-learn, isolation forest']:.2f} by scikit-learn's isolation forest"
 )
 
 # %%
 # p values
 # --------
-# A density of normal operation alone gives each reading a p value: the rows of the usual components are fitted again. Taken at their word, the p values
-# below flag the readings of which at most 5 % should be normal.
+# A density of normal operation alone gives each reading a p value: the rows of the usual components are fitted again.
+# Taken at their word, the p values below flag the readings of which at most 5 % should be normal.
 
 normal = bg.BayesianGaussianMixture(n_components=int(usual.sum()), n_init=1, random_state=0).fit(learnt[usual[group]])
 flagged = normal.tail_probability(judged).unusual(0.05)
 print(
-    f"{len(flagged)} readings flagged, {odd[flagged].mean():.0%} of them anomalies by the labels; they are {odd[flagged].sum()} of the {odd.sum()} "
-    "anomalies."
+    f"{len(flagged)} readings flagged, {odd[flagged].mean():.0%} of them anomalies by the labels; they are "
+    f"{odd[flagged].sum()} of the {odd.sum()} anomalies."
 )
 
 # %%
 # What is odd?
 # ------------
-# A reading costs a column so many nats: the log density of the other columns alone, less that of all nine. The column that costs most, beside what it
-# costs in a normal reading, makes it odd.
+# A reading costs a column so many nats: the log density of the other columns alone, less that of all nine. The
+# column that costs most, beside what it costs in a normal reading, makes it odd.
 
 
 def costs(x: np.ndarray) -> np.ndarray:
@@ -131,8 +134,9 @@ for k in np.flatnonzero(~usual):
     print(f"{k + 1:9} {counts.sum():6}   {told}")
 
 # %%
-# Components that are not normal operation, by their columns: the median distance of their rows from the median of normal readings, in units of the spread
-# of these (half the distance between their 5 % and 95 % points, at least 1). A few readings lie above or below the frame on the left.
+# Components that are not normal operation, by their columns: the median distance of their rows from the median of normal
+# readings, in units of the spread of these (half the distance between their 5 % and 95 % points, at least 1). A few readings lie
+# above or below the frame on the left.
 
 centre = np.median(learnt[usual[group]], 0)
 low, high = np.quantile(learnt[usual[group]], (0.05, 0.95), axis=0)
@@ -157,15 +161,16 @@ plt.show()
 # %%
 # Answer
 # ------
-# Two large components are normal operation. Components 3 and 4 are two kinds of anomaly: among the rows learnt from they hold nothing
-# else by the labels, and what is odd about them is f1, in component 3 also f9. Components 5 to 7 hold single readings with f2, f4 or f6 far away, and those are anomalies or
-# not: the labels call about half of them one, half the other.
+# Two large components are normal operation. Components 3 and 4 are two kinds of anomaly: among the rows learnt from they
+# hold nothing else by the labels, and what is odd about them is f1, in component 3 also f9. Components 5 to 7 hold single
+# readings with f2, f4 or f6 far away, and those are anomalies or not: the labels call about half of them one, half the other.
 #
-# A density of everything is the wrong score here. Precision 0.96 by the usual components of the mixture, 0.27 by all of them, 0.96 by large clusters of k-means, 0.97 by
-# scikit-learn's isolation forest. So the detectors that leave out what is rare are equally good: the forest needs no rule, and k-means with
-# the rule of one twentieth does as well as the mixture. What the mixture adds is the rest of the page: how many kinds of
-# anomaly there are, and what each is. Its p values find every anomaly, but a quarter of the readings that they flag are normal by the labels: single
-# values far away, in normal readings too, are nothing that two Gaussians expect.
+# A density of everything is the wrong score here: the precision is 0.96 by the usual components of the mixture, 0.27 by all of
+# them, 0.96 by large clusters of k-means, 0.97 by scikit-learn's isolation forest. So the detectors that leave out what is rare
+# are equally good: the forest needs no rule, and k-means with the rule of one twentieth does as well as the mixture. What the
+# mixture adds is the rest of the page: how many kinds of anomaly there are, and what each is. Its p values find every anomaly,
+# but a quarter of the readings that they flag are normal by the labels: single values far away, in normal readings too, are
+# nothing that two Gaussians expect.
 #
 # Key takeaways
 # -------------

