@@ -30,9 +30,9 @@ print(f"{len(frames)} frames of 270 utterances to learn from, {len(test)} frames
 # %%
 # One mixture a speaker
 # ---------------------
-# Each speaker is offered four components with full covariances. All fits take the frames of all speakers,
-# and weights that are 1 for those of one speaker and 0 for the others: the same answer as from these frames alone, and arrays of
-# one shape, so the programs are compiled once and not nine times.
+# Each speaker is offered four components with full covariances. All fits take the frames of all speakers, and weights that are 1
+# for those of one speaker and 0 for the others: the same model as of these frames alone, and arrays of one shape, so the programs
+# are compiled once and not nine times.
 
 models = [bg.BayesianGaussianMixture(n_components=4, n_init=2, random_state=0) for _ in range(9)]
 models = [model.fit(frames, sample_weight=(frame_speaker == s).astype(float)) for s, model in enumerate(models)]
@@ -127,6 +127,9 @@ def right_after(scores: np.ndarray) -> np.ndarray:
 
 
 curves = {name: right_after(scores[name]) for name in ("bayesgmm, up to 4", "one Gaussian", "scikit-learn, 4", "k-means, 32")}
+print(f"{'frames heard':20}" + "".join(f"{n:>8}" for n in (1, 5, 12, 20)))
+for name, curve in curves.items():
+    print(f"{name:20}" + "".join(f"{100 * curve[n - 1]:6.1f} %" for n in (1, 5, 12, 20)))
 mistaken = {name: (scores[name].argmax(1) != test_speaker).mean() for name in curves}
 ratio = mistaken["k-means, 32"] / mistaken["bayesgmm, up to 4"]
 print(f"Result: of single frames k-means codebooks mistake {ratio:.1f} times as many as the mixtures")
@@ -181,6 +184,6 @@ print(f"{wrong[least].sum()} of the {wrong.sum()} mistakes are among the tenth o
 #   components.
 # - Frames of an utterance are not independent. The bound counts them as if they were, and may keep more components than new
 #   utterances bear out.
-# - Fit groups of rows by weights of 0 and 1 where the groups are small and many: the answer is that of the group alone, and
+# - Fit groups of rows by weights of 0 and 1 where the groups are small and many: the model is that of the group alone, and
 #   nothing is compiled twice.
 # - One Gaussian is a hard baseline for 270 short utterances. Report it.
