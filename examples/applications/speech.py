@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
 
@@ -87,15 +88,16 @@ def claims(scores: np.ndarray) -> float:
     return float(roc_auc_score((np.arange(9) == truth[:, None]).ravel(), margin.ravel()))
 
 
-scores = {
-    "bayesgmm, up to 4": log_densities(models),
-    "one Gaussian": by_likelihood(1),
-    "scikit-learn, 2": by_likelihood(2),
-    "scikit-learn, 4": by_likelihood(4),
-    "scikit-learn, 8": by_likelihood(8),
-    "scikit-learn, 16": by_likelihood(16),
-    "k-means, 32": by_codebooks(32),
-}
+with threadpool_limits(1):  # threads get in each other's way on arrays as small as these
+    scores = {
+        "bayesgmm, up to 4": log_densities(models),
+        "one Gaussian": by_likelihood(1),
+        "scikit-learn, 2": by_likelihood(2),
+        "scikit-learn, 4": by_likelihood(4),
+        "scikit-learn, 8": by_likelihood(8),
+        "scikit-learn, 16": by_likelihood(16),
+        "k-means, 32": by_codebooks(32),
+    }
 density = {name: found[np.arange(len(test)), test_speaker].mean() for name, found in scores.items()}
 print(f"{'':20}{'right of 370':>14}{'log density':>14}{'claims (AUC)':>14}")
 for name, found in scores.items():
