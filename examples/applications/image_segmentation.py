@@ -1,6 +1,6 @@
 """
-Which colours make up a photograph, how many are there, and which pixels belong to none of them?
-================================================================================================
+Which colours make up a photograph, and which pixels are in doubt?
+==================================================================
 
 Pixels of one thing have similar colours, spread by light and shade: a petal runs from yellow to deep orange, a meadow from black
 to bright green. A mixture gives every colour an ellipsoid of its own, and finds out how many ellipsoids the photograph needs.
