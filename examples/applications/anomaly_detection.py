@@ -147,8 +147,8 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constraine
 left.plot(*judged[usual[mixture.predict(judged)]][:, [0, 8]].T, ".", color="0.8", markersize=3, label="normal operation")
 for k, marker in zip(rare, "osx+^vD", strict=False):
     left.plot(*strange[component == k][:, [0, 8]].T, marker, color=f"C{k - rare[0]}", markersize=5, mfc="none", label=f"component {k + 1}")
-left.set(xlabel="f1", ylabel="f9", ylim=(-60, 200), title="readings never seen, in two of nine columns")
-left.legend(frameon=False, fontsize="small", loc="upper left", ncols=2)
+left.set(xlabel="f1", ylabel="f9", ylim=(-75, 150), title="readings never seen, in two of nine columns")
+left.legend(frameon=False, fontsize="small", loc="lower right", ncols=2)
 left.spines[["top", "right"]].set_visible(False)
 right.imshow(profile, cmap="gray_r", vmin=0, vmax=8, aspect="auto")
 for (i, j), value in np.ndenumerate(profile):
