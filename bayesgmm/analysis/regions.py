@@ -6,7 +6,7 @@ import numpy as np
 
 
 def draws_region(draws: np.ndarray, prob: float) -> tuple[np.ndarray, np.ndarray]:
-    """Centre (2,) of draws (S, 2) and the covariance whose ellipse of two standard deviations holds ``prob`` of a Gaussian with their moments.
+    """Centre (2,) of draws (S, 2), and the covariance whose ellipse of two standard deviations holds ``prob`` of a Gaussian like them.
 
     Parameters
     ----------

@@ -20,7 +20,8 @@ from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
 from bayesgmm.estimators.results import store
 from bayesgmm.estimators.robust import Robust, check_combined, region
-from bayesgmm.estimators.training import Training, check_common, read_known
+from bayesgmm.estimators.trace import Trace, trace
+from bayesgmm.estimators.training import Training, check_common, make_starts, read_known
 from bayesgmm.estimators.using import Usable
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.problem import Problem
@@ -107,6 +108,10 @@ class MixtureEstimator(Usable):
     def _search(self, prior: Any, problem: Problem, training: Training) -> Fit:
         """The best fit to rows in memory."""
         raise NotImplementedError
+
+    def _starts(self, prior: Any, problem: Problem, training: Training) -> list:
+        """Functions without arguments, each making one starting posterior."""
+        return make_starts(self, prior, problem, training, self.n_components)  # type: ignore[attr-defined]
 
     def _prior_of_fit(self, problem: Problem) -> Any:
         """The prior of the fit, for further rows."""
@@ -342,6 +347,32 @@ class MixtureEstimator(Usable):
         ['shape']
         """
         return diagnose(self, X, sample_weight, n_draws, random_state, verbose)
+
+    def trace(self, X: Any, n_passes: int = 100, *, sample_weight: Any = None, tol: float = 1e-7) -> Trace:
+        """The fit from its first start, pass by pass: to see how it learns; the estimator itself stays as it is.
+
+        Passes are plain ones, without the acceleration of `fit`; no other start is tried, and components are not removed but seen to lose
+        their rows. ``plots.animate_fit`` shows it.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+        n_passes : int, default 100
+            Most passes.
+        sample_weight : array, shape (N,), optional
+        tol : float, default 1e-7
+            Stop when a pass gains less than this, in nats per row.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        ValueError
+            What `fit` would not take; rows that are read from a source.
+        """
+        return trace(self, X, sample_weight, n_passes, tol)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
