@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.noise import gaussians, without_noise
+from bayesgmm.core.noise import NoiseShare, gaussians, without_noise
+from bayesgmm.core.pytree import replace
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 
 QUANTITIES = ("weights", "means", "standard_deviations")
@@ -45,6 +46,9 @@ def marginals(prior: Mixture, posterior: Mixture, quantity: str, column: int = 0
     ----------
     Bishop (2006), Pattern Recognition and Machine Learning, B.20-B.33 and 10.61-10.63; Ishwaran & James (2001), JASA 96, for sticks.
     """
+    if quantity == "weights" and isinstance(without_noise(posterior).weights, StickBreaking):
+        order = without_noise(posterior).weights.order  # sticks are given to components by their counts
+        prior = replace(prior, weights=_ordered(prior.weights, order))
     law = {"weights": _weights, "means": _means, "standard_deviations": _deviations}[quantity]
     before, after = (law(each, column, posterior.n_components - posterior.n_noise) for each in (prior, posterior))
     grid = _grid(before, after, quantity)
@@ -111,6 +115,11 @@ def _weights(mixture: Mixture, column: int, k: int) -> list[Any]:
     if mixture.n_noise:
         draws = draws * rng.dirichlet(np.asarray(mixture.weights.share.concentration), N_DRAWS)[:, :1]
     return [_Drawn(some) for some in draws.T]
+
+
+def _ordered(law: StickBreaking | NoiseShare, order: Any) -> Any:
+    """The same law of weights, components on its sticks in this order."""
+    return replace(law, weights=_ordered(law.weights, order)) if isinstance(law, NoiseShare) else replace(law, order=order)
 
 
 def _sticks(law: StickBreaking, rng: np.random.Generator) -> np.ndarray:

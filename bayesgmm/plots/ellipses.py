@@ -45,7 +45,7 @@ def plot_ellipses(
     if not isinstance(columns, (tuple, list)) or len(columns) != 2 or len(names) < 2:
         raise ValueError(f"columns must be two of {', '.join(names)}; got {columns!r}.")
     check_number("n_draws", n_draws, 1, integer=True)
-    check_number("prob", prob, 0, high=1, strict=True)
+    check_number("prob", prob, 0, high=0.999999, strict=True)
     at = [check_column(column, names) for column in columns]
     values = uncertainty._values if X is None else to_rows(X)[0]
     if values.ndim != 2 or values.shape[1] != len(names):
