@@ -18,6 +18,9 @@ from bayesgmm.estimators.selection import Selection
 POOL = 6
 """Pixels, of 100 to the inch, along each side of the squares whose mean colours are kept."""
 
+SHIFTS = [(0, 0), *((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)]
+"""Pixels by which releases of matplotlib may put something elsewhere."""
+
 CENTRES = np.array([[0.0, 0.0, 0.0], [3.0, 0.5, 1.0], [1.5, 3.5, -1.0]])
 
 
@@ -179,7 +182,7 @@ def texts_of(figure: Any) -> list[str]:
 
 
 def small(figure: Any) -> np.ndarray:
-    """Mean colours (H, W, 3) of squares of the figure, without text and legends."""
+    """Mean colours (9, H, W, 3) of squares of the figure, without text and legends, moved by each of `SHIFTS`."""
     from matplotlib.text import Text
     from matplotlib.ticker import NullFormatter
 
@@ -197,4 +200,6 @@ def small(figure: Any) -> np.ndarray:
     figure.canvas.draw()
     colours = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(float)
     height, width = (n // POOL for n in colours.shape[:2])
-    return colours[: height * POOL, : width * POOL].reshape(height, POOL, width, POOL, 3).mean((1, 3))
+    cut = colours[: height * POOL, : width * POOL]
+    moved = [np.roll(cut, shift, (0, 1)) for shift in SHIFTS]
+    return np.stack([each.reshape(height, POOL, width, POOL, 3).mean((1, 3)) for each in moved])

@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 mpl.use("Agg")
 import numpy as np
 import pytest
-from PIL import Image
 from pictured import PICTURES, figure_of, small, texts_of
+from PIL import Image
 
 from bayesgmm import plots
 
@@ -28,7 +28,7 @@ SEEN = 10.0
 """Difference of a colour, of 255, above which a square counts as changed."""
 
 FEW = 3
-"""Squares that may change: fonts are not in the pictures, but releases of matplotlib round and blend lines a little differently."""
+"""Squares that may change: fonts are not in the pictures, but releases of matplotlib blend lines a little differently."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +40,10 @@ def usual_style():
 
 
 def changed(found: np.ndarray, kept: np.ndarray) -> int:
-    """Squares whose colour differs visibly; all, where the sizes differ."""
-    return int((np.abs(found - kept).max(-1) > SEEN).sum()) if found.shape == kept.shape else found.size
+    """Squares whose colour differs visibly, however the picture is moved by a pixel; all, where the sizes differ."""
+    if found.shape[1:] != kept.shape:
+        return kept.size
+    return int((np.abs(found - kept).max(-1).min(0) > SEEN).sum())
 
 
 def kept_picture(name: str) -> np.ndarray:
@@ -58,7 +60,7 @@ def test_a_picture_is_as_it_was(name, tmp_path):
     texts, found = texts_of(figure), small(figure)
     if REMAKE:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(found.round().astype(np.uint8)).save(FOLDER / f"{name}.png", optimize=True)
+        Image.fromarray(found[0].round().astype(np.uint8)).save(FOLDER / f"{name}.png", optimize=True)
         known = kept_texts() | {name: texts}
         TEXTS.write_text(json.dumps({key: known[key] for key in sorted(known) if key in PICTURES}, indent=1) + "\n", encoding="utf-8")
     assert texts == kept_texts()[name]

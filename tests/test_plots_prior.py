@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
@@ -9,27 +12,41 @@ mpl.use("Agg")
 import jax
 import numpy as np
 import pandas as pd
+import pictured
 import pytest
 
 import bayesgmm as bg
 from bayesgmm.analysis.marginals import marginals
 from bayesgmm.analysis.regions import draws_region
 from bayesgmm.analysis.selection import CRITERIA, chosen_row
+from bayesgmm.core.pytree import replace
 from bayesgmm.plots import plot_criteria, plot_ellipses, plot_prior_posterior
 
 X = bg.load_dataset("faithful").x
 FRAME = pd.DataFrame(X, columns=["eruptions (min)", "waiting (min)"])
 DIRICHLET = {"weight_concentration_prior_type": "dirichlet_distribution", "prune": False}
-STICKS = {"weight_concentration_prior": 1.0}
 
 
-def fitted(covariance_type="full", **options):
-    return bg.BayesianGaussianMixture(n_components=2, covariance_type=covariance_type, n_init=1, random_state=0, **options).fit(FRAME)
+def laws(kind: str, tied: bool, sticks: bool) -> tuple[bg.Mixture, bg.Mixture]:
+    """Prior and posterior of two components in two columns; no fit is needed to have them."""
+    structure = {"full": bg.Full(), "diag": bg.Diagonal(), "spherical": bg.Spherical()}[kind]
+    matrix = {"full": np.array([[0.4, 0.3], [0.3, 2.0]]), "diag": np.array([0.4, 2.0]), "spherical": np.array(1.5)}[kind]
+    lead = 1 if tied else 2
+    scale = np.stack([matrix * (1 + k) for k in range(lead)])
+    before = bg.NormalWishart(np.array([[3.0, 70.0]]), np.array([0.3]), np.array([5.0]), scale[:1], structure, tied)
+    means, dof = np.array([[4.0, 80.0], [2.0, 55.0]]), 25.0 + 5 * np.arange(lead)
+    after = bg.NormalWishart(means, np.array([20.3, 15.3]), dof, 9 * scale, structure, tied)
+    before = replace(before, mean=np.repeat(before.mean, 2, 0), mean_precision=np.full(2, 0.3))
+    before = before if tied else replace(before, dof=np.full(2, 5.0), scale=np.repeat(before.scale, 2, 0))
+    if not sticks:
+        return bg.Mixture(bg.Dirichlet(np.array([0.7, 0.7])), before), bg.Mixture(bg.Dirichlet(np.array([20.7, 15.7])), after)
+    weights = bg.StickBreaking.prior(2, 1.5)
+    return bg.Mixture(weights, before), bg.Mixture(weights.posterior(np.array([15.0, 20.0])), after)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return fitted("tied", **DIRICHLET)
+    return bg.BayesianGaussianMixture(n_components=2, covariance_type="tied", n_init=1, random_state=0, **DIRICHLET).fit(FRAME)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +56,7 @@ def sure(model):
 
 @pytest.fixture(scope="module")
 def selection():
-    return bg.select(X, range(1, 4), "spherical", random_state=0)
+    return pictured.selection()
 
 
 @pytest.fixture(autouse=True)
@@ -61,33 +78,40 @@ def law_draws(law, quantity: str, n: int = 20_000) -> np.ndarray:
 
 
 @pytest.mark.parametrize("quantity", ["weights", "means", "standard_deviations"])
-@pytest.mark.parametrize("kind, options", [("full", STICKS), ("tied", DIRICHLET), ("diag", DIRICHLET), ("spherical", STICKS)])
-def test_marginal_laws_are_those_of_draws(kind, options, quantity):
-    """Densities have the mass of draws in each tenth of the grid, under the posterior and, where the grid has some of it, the prior."""
-    some = fitted(kind, **options)
+@pytest.mark.parametrize(
+    "kind, tied, sticks", [("full", False, True), ("full", True, False), ("diag", False, False), ("spherical", False, True)]
+)
+def test_marginal_laws_are_those_of_draws(kind, tied, sticks, quantity):
+    """Densities have the mass of draws in each tenth of the grid; sticks of the prior are given to components as those of the posterior."""
     with jax.enable_x64(True):
-        found = marginals(some.prior_, some.posterior_, quantity, 1)
-    edges = np.arange(0, len(found.grid), len(found.grid) // 10)
-    for densities, law in ((found.posterior, some.posterior_), (found.prior, some.prior_)):
+        prior, posterior = laws(kind, tied, sticks)
+        found = marginals(prior, posterior, quantity, 1)
+        if sticks:
+            prior = replace(prior, weights=replace(prior.weights, order=posterior.weights.order))
+    edges = np.linspace(0, len(found.grid) - 1, 11).astype(int)[1:-1]  # at the ends densities may be infinite
+    for densities, law in ((found.posterior, posterior), (found.prior, prior)):
         drawn = law_draws(law, quantity)
         for k, density in enumerate(densities):
             mine = drawn[:, k % drawn.shape[1]]
-            for low, high in zip(edges[1:-2], edges[2:-1], strict=True):
+            for low, high in itertools.pairwise(edges):
                 mass = np.trapezoid(density[low : high + 1], found.grid[low : high + 1])
                 share = np.mean((mine > found.grid[low]) & (mine <= found.grid[high]))
                 assert mass == pytest.approx(share, abs=0.02)
 
 
 def test_weights_before_data_share_the_concentration():
-    """A Gamma (1, 1) concentration of sticks: the first weight is Beta (1, gamma), whose mean over gamma is 0.5963 (Gompertz' constant)."""
-    some = bg.BayesianGaussianMixture(n_components=2, weight_concentration_prior=(1.0, 1.0), prune=False, n_init=1, random_state=0).fit(X)
+    """Sticks with a Gamma concentration: the first weight is Beta (1, gamma), averaged over gamma."""
     with jax.enable_x64(True):
-        found = marginals(some.prior_, some.posterior_, "weights")
-    density, grid = found.prior[0], found.grid
-    above, below = (np.trapezoid(density[some_], grid[some_]) for some_ in (grid > 0.5, grid <= 0.5))
+        law = bg.StickBreaking.prior(2, (1.0, 1.0))
+        components = laws("full", False, True)
+        found = marginals(
+            bg.Mixture(law, components[0].components), bg.Mixture(law.posterior(np.array([20.0, 5])), components[1].components), "weights"
+        )
     rng = np.random.default_rng(5)
-    expected = rng.beta(1, rng.gamma(1, 1, 200_000)) <= 0.5
-    assert below == pytest.approx(expected.mean(), abs=0.02) and above > below
+    first = rng.beta(1, rng.gamma(1, 1, 200_000))
+    inner = slice(50, -50)  # at its ends the density is infinite
+    expected = np.mean((first > found.grid[inner][0]) & (first < found.grid[inner][-1]))
+    assert np.trapezoid(found.prior[0][inner], found.grid[inner]) == pytest.approx(expected, abs=0.02) and expected > 0.3
 
 
 def test_strips_of_prior_and_posterior(model):
@@ -102,9 +126,16 @@ def test_strips_of_prior_and_posterior(model):
         assert k - curves[2 * k].get_ydata().min() == pytest.approx(0.85)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["component 1", "component 2"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["prior", "posterior"]
+
+
+def test_tails_and_noise_have_laws_too():
+    """Standard deviations are then of the matrices of scale; weights are shares of all rows."""
     heavy = bg.BayesianGaussianMixture(n_components=2, student_t=5.0, noise="box", n_init=1, random_state=0).fit(X)
     assert plot_prior_posterior(heavy, "standard_deviations").get_xlabel() == "scale of x0"
-    assert plot_prior_posterior(heavy, "weights").get_xlabel() == "weight"
+    ax = plot_prior_posterior(heavy, "weights")
+    for k in range(2):
+        curve = ax.lines[3 * k + 1]
+        assert curve.get_xdata()[curve.get_ydata().argmin()] == pytest.approx(heavy.weights_[k], abs=0.02)
 
 
 def test_ellipses_are_those_of_the_draws(sure):
@@ -137,7 +168,7 @@ def test_every_criterion_has_a_panel(selection):
         assert stripe.get_x() + stripe.get_width() / 2 == pytest.approx(selection.n_components)
     given = plt.subplots(1, 3)[1]
     two = plot_criteria(selection, ["bic", "icl"], given)
-    assert [ax.get_title() for ax in two] == ["BIC: 3 spherical", "ICL: 3 spherical"] and not given[2].get_visible()
+    assert [ax.get_title() for ax in two] == ["BIC: 3 full", "ICL: 2 full"] and not given[2].get_visible()
 
 
 def test_titles_and_labels_of_criteria_do_not_overlap(selection):
@@ -178,6 +209,6 @@ def test_models_without_a_law_are_named():
     likely = bg.GaussianMixture(2, n_init=1, random_state=0).fit(X)
     with pytest.raises(ValueError, match="a GaussianMixture has no posterior law"):
         plot_prior_posterior(likely)
-    one = bg.BayesianGaussianMixture(n_components=1, n_init=1, random_state=0).fit(X)
+    one = SimpleNamespace(_bayesian=True, posterior_=SimpleNamespace(n_known=0, n_components=1), n_features_in_=1)
     with pytest.raises(ValueError, match="whose weight is 1"):
         plot_prior_posterior(one, "weights")
