@@ -76,7 +76,10 @@ class _Drawn:
         from scipy.stats import gaussian_kde
 
         self.draws = np.clip(draws, 1e-9, 1 - 1e-9)
-        self.kernels = gaussian_kde(logit(self.draws))
+        odds = logit(self.draws)
+        low, high = np.quantile(odds, [0.25, 0.75])
+        width = min(1.0, (high - low) / 1.349 / odds.std())  # long tails must not widen the kernels
+        self.kernels = gaussian_kde(odds, 0.7 * width * len(odds) ** -0.2)
 
     def ppf(self, p: float) -> float:
         return float(np.quantile(self.draws, p))
