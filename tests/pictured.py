@@ -79,7 +79,8 @@ def selection() -> Selection:
     table = Table(covariance_type=np.where(full, "full", "tied").astype(object), n_components=k, prior=np.full(10, "hierarchical", object))
     table.update({"evidence": peak, "elbo": peak - 1.5 * k, "icl_exact": peak - 8 * np.abs(k - 2), "probability": power / power.sum()})
     table.update({"bic": -2 * peak + 9 * k, "icl": -2 * peak + 20 * k, "aic": -2 * peak - 15 * k, "nec": np.abs(k - 2.0) / 9})
-    table.update({name: nothing for name in ("held_out", "aicc", "icl_soft", "slope")})
+    table.update({"log_likelihood": peak + 20, "n_parameters": 6 * k})
+    table.update({name: nothing for name in ("held_out", "held_out_se_difference", "aicc", "icl_soft", "slope")})
     return Selection(None, table, "evidence", 7, 1.0, [], None)  # type: ignore[arg-type]
 
 

@@ -19,14 +19,29 @@ MORE = {"noise_weight": "weight of noise", "degrees_of_freedom": "degrees of fre
 """Other quantities that some models have."""
 
 
+def heading(intervals: Any) -> str:
+    """Where the draws come from, and what a cell holds."""
+    return f"{intervals.heading}; mean [{100 * intervals.prob:g}% interval]"
+
+
+def tables(intervals: Any) -> list[list[list[str]]]:
+    """Means with weights, and spreads: lines of cells, the first the titles; none where there are other quantities only."""
+    if not set(TABLE) <= set(intervals):
+        return []
+    return [_table(intervals, "means", "mean"), _table(intervals, "standard_deviations", SPREAD[intervals.heavy])]
+
+
+def others(intervals: Any) -> list[str]:
+    """Quantities that are in no table, a line each."""
+    if not set(TABLE) <= set(intervals):
+        return [f"{name}: {_listed(each)}" for name, each in intervals.items()]
+    return [f"{title}: {_listed(intervals[name])}" for name, title in MORE.items() if name in intervals]
+
+
 def printed(intervals: Any) -> str:
     """Means with intervals: a line for each component, or for wide data for each column; other quantities one by one."""
-    head = f"{intervals.heading}; mean [{100 * intervals.prob:g}% interval]"
-    if not set(TABLE) <= set(intervals):
-        return "\n".join([head, *(f"{name}: {_listed(each)}" for name, each in intervals.items())])
-    parts = [_table(intervals, "means", "mean"), "", _table(intervals, "standard_deviations", SPREAD[intervals.heavy])]
-    more = [f"{title}: {_listed(intervals[name])}" for name, title in MORE.items() if name in intervals]
-    return "\n".join([head, "", *parts, *more])
+    parts = [part for lines in tables(intervals) for part in ("", aligned(lines))]
+    return "\n".join([heading(intervals), *parts, *others(intervals)])
 
 
 def _cell(each: Any, index: tuple[int, ...]) -> str:
@@ -43,7 +58,7 @@ def _listed(each: Any) -> str:
     return ", ".join(_cell(each, index) for index in np.ndindex(each.mean.shape))
 
 
-def _table(intervals: Any, quantity: str, title: str) -> str:
+def _table(intervals: Any, quantity: str, title: str) -> list[list[str]]:
     """One quantity by component and column, with the weights beside the means."""
     each, names = intervals[quantity], intervals.feature_names
     k = len(each.mean)
@@ -52,4 +67,4 @@ def _table(intervals: Any, quantity: str, title: str) -> str:
     if quantity == "means":
         lines.append(["weight", *(_cell(intervals["weights"], (i,)) for i in range(k))])
     lines += [[f"{title} of {name}", *(_cell(each, (i, j)) for i in range(k))] for j, name in enumerate(names)]
-    return aligned([list(line) for line in zip(*lines, strict=True)] if len(names) <= WIDE else lines)
+    return [list(line) for line in zip(*lines, strict=True)] if len(names) <= WIDE else lines

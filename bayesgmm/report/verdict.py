@@ -129,8 +129,8 @@ def reached(agreement: float | None) -> str:
     return "" if agreement is None else f"{agreement:.0%} of the starts reach the fit reported."
 
 
-def printed(table: Table, rows: int = 10) -> str:
-    """The best rows of the table, by probability or, without it, by BIC."""
+def best_rows(table: Table, rows: int = 10) -> list[list[str]]:
+    """A line of titles and the best models, by probability or, without it, by BIC."""
     probable = bool(np.isfinite(table["probability"]).any())
     order = np.argsort(-table["probability"] if probable else np.nan_to_num(table["bic"], nan=np.inf))
     shown = [name for name in SHOWN if np.isfinite(table[name]).any()]
@@ -141,5 +141,15 @@ def printed(table: Table, rows: int = 10) -> str:
     for i in order[:rows]:
         cells = ["-" if np.isnan(table[n][i]) else f"{table[n][i]:.2f}" for n in shown]
         lines.append([*(str(table[n][i]) for n in named), *cells] + [f"{table['probability'][i]:.3f}"] * probable)
+    return lines
+
+
+def read_as(table: Table, rows: int = 10) -> str:
+    """How the table is to be read, and what it leaves out."""
     more = f"\n({table.n_rows - rows} more models in .table)" if table.n_rows > rows else ""
-    return aligned(lines) + "\n(ELBO, evidence and held-out density: larger is better; BIC and ICL: smaller is better)" + more
+    return "(ELBO, evidence and held-out density: larger is better; BIC and ICL: smaller is better)" + more
+
+
+def printed(table: Table, rows: int = 10) -> str:
+    """The best rows of the table as text."""
+    return f"{aligned(best_rows(table, rows))}\n{read_as(table, rows)}"
