@@ -63,7 +63,7 @@ def animate_fit(estimator: Any, X: Any, columns: Any = None, n_passes: int = 100
     at = [check_column(column, names) for column in given]
     if len(at) not in (1, 2):
         raise ValueError(f"columns must be one or two; got {len(at)}.")
-    figure, axes = plt.subplot_mosaic([["rows", "weights"], ["rows", "bound"]], figsize=(10, 5), width_ratios=(1.6, 1))
+    figure, axes = plt.subplot_mosaic([["rows", "weights"], ["rows", "bound"]], figsize=(10, 5), dpi=80, width_ratios=(1.6, 1))
     figure.subplots_adjust(left=0.075, right=0.98, bottom=0.11, top=0.91, wspace=0.22, hspace=0.32)  # fixed, so that nothing moves
     panels, weight = _Panels(**axes), np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, float)
 
