@@ -51,4 +51,4 @@ plt.show()
 # Answer
 # ------
 #
-# Two, short ones after short waits (about 36 %) and long ones after long waits; one row in 272 is really in doubt.
+# Two, short ones after short waits (weight 0.355) and long ones after long waits; one row in 272 is really in doubt.
