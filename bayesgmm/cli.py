@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument("--covariance", choices=("auto", *STRUCTURES), default="auto", help=AUTO)
     fit.add_argument("--restarts", type=int, default=10, help="random starts of one structure (default: 10)")
     fit.add_argument("--out", metavar="DIR", help="folder for report.html, assignments.csv, model.npz and posterior.json")
+    fit.add_argument("--brief", action="store_true", help="a report without what takes longer: intervals, comparison, checks, sensitivity")
     fit.add_argument("--checkpoint", metavar="FILE", help="with --stream: keep where the fit is, and go on from there if the file exists")
     fit.set_defaults(run=run_fit)
     select = commands.add_parser("select", help="compare numbers of components and structures by every criterion")
@@ -99,6 +101,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0, 2 for a mistake of the user's, 1 for a fit that failed."""
     args = build_parser().parse_args(argv)
+    args.typed = shlex.join(["bayesgmm", *(sys.argv[1:] if argv is None else argv)])
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # type: ignore
@@ -148,7 +151,16 @@ def run_fit(args: argparse.Namespace) -> int:
     said = [text.summary(facts), *([selection.verdict] if selection else []), f"{seconds:.1f} s."]
     print(json.dumps(record, allow_nan=False) if args.json else "\n".join(said))
     if out:
-        files.write_folder(out, best, given.batches(), facts, record)
+        files.write_folder(out, best, given.batches(), record)
+        best.report(
+            out / "report.html",
+            given.x,
+            selection=selection,
+            full=not args.brief,
+            title=given.title,
+            units=given.units,
+            command=args.typed,
+        )
         print(f"Wrote report.html, assignments.csv, model.npz and posterior.json to {out}.", file=sys.stderr)
     return 0
 

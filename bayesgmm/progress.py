@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 
 class Progress:
     """Tell messages; a context manager that wipes the line at its end.
+
+    A message is written over the last one by a carriage return and spaces, which terminals and notebooks both understand.
 
     Parameters
     ----------
@@ -16,10 +19,14 @@ class Progress:
 
     def __init__(self, shown: bool | None = None):
         self.shown = (sys.stderr.isatty() or "ipykernel" in sys.modules) if shown is None else shown
+        self._length = 0
 
     def __call__(self, text: str) -> None:
-        if self.shown:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        if not self.shown:
+            return
+        text = text[: shutil.get_terminal_size().columns - 1]  # a longer line would not be overwritten
+        print(f"\r{text.ljust(self._length)}\r{text}", end="", file=sys.stderr, flush=True)
+        self._length = len(text)
 
     def __enter__(self) -> Progress:
         return self

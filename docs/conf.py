@@ -32,7 +32,10 @@ exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
 
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_prev_next": False}
+html_title = f"bayesgmm {release}"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
 mathjax_path = "mathjax/tex-svg.js"
 """MathJax 3.2.2 (Apache License 2.0), kept here so that formulas are set without a network."""
 

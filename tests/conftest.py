@@ -16,8 +16,14 @@ from bayesgmm.inference.compiling import Program, make_room
 _count = itertools.count()
 
 
+QUICKER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+"""A program of a test runs a few times, so that most of its time is compilation."""
+
+
 def pytest_configure(config):
     """One folder of compiled programs for all workers and the processes that tests start, for this run of the tests."""
+    if "BAYESGMM_OPTIMISED" not in os.environ and QUICKER not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKER}".strip()
     if not hasattr(config, "workerinput"):
         config.programs = os.environ[cache.VARIABLE] = tempfile.mkdtemp(prefix="bayesgmm-programs-")
 

@@ -13,14 +13,10 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 APPLICATIONS = [path for path in EXAMPLES if path.parent.name == "applications"]
 
-QUICKER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-"""What is run here is run once, so that most of its time is compilation."""
-
 
 def run(code: str, folder: Path) -> str:
     """What the code prints, run in a folder of its own."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {QUICKER}"
-    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
+    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -144,25 +144,11 @@ def test_notebook_before_the_fit():
     assert page.tags == {"pre"}
 
 
-@pytest.mark.parametrize("name", ["em", "vb"])
-def test_page(name, request, tmp_path):
-    model = request.getfixturevalue(name)
-    model.report(str(tmp_path / "page.html"), BETWEEN)
-    text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    page = Page(text)
-    assert text.startswith("<!doctype html>") and 'charset="utf-8"' in text and 'lang="en"' in text
-    assert not page.tags & {"b", "script", "link", "iframe", "img"} and not page.links
-    assert not re.search(r"https?:|url\(|@import", text)
-    check_facts(page.words, model)
-    check_table(page.rows[1:], model)
-    assert "k-means with" in page.words
-
-
 def test_names_are_escaped_wherever_they_are_shown(em):
     facts = em.facts(title="<script>alert('x')</script>", units=("<cm>", '"'))
     from bayesgmm.report import html, text
 
-    page = Page(html.page(facts))
+    page = Page(html.fragment(facts))
     assert not page.tags & {"script", "cm", "b"}
     assert "<script>alert('x')</script>" in page.words and "length (<cm>)" in page.rows[0]
     assert "<script>" in text.summary(facts), "text is text"

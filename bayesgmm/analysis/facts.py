@@ -100,6 +100,8 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
     d, k = model.n_features_in_, model.n_components_
     columns = column_names(model)
     bayesian = model._bayesian
+    if units is not None and len(units) != d:
+        raise ValueError(f"units must be {d} words, one for each column ({', '.join(columns[:8])}); got {len(units)}.")
     if values is not None:
         _check_same(model, values)
     agreement, sizes = _beside_kmeans(model, values)

@@ -16,6 +16,9 @@ from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
 from bayesgmm.inference.problem import Problem
 from bayesgmm.validation import check_array, check_number, check_option, check_positive_definite
 
+HYPERPARAMETERS = ("weight_concentration_prior", "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior")
+"""Parameters that say what is assumed before the rows are seen."""
+
 
 def make_prior(estimator: Any, problem: Problem) -> Mixture:
     """The estimator's prior in inner coordinates."""

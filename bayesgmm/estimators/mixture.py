@@ -9,28 +9,25 @@ import numpy as np
 
 from bayesgmm import storage
 from bayesgmm.analysis import criteria, rows
-from bayesgmm.analysis.facts import Facts, gather
 from bayesgmm.analysis.parameters import draw_rows
 from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import in_float64
 from bayesgmm.estimators.covariance_types import check_columns_of
 from bayesgmm.estimators.data import as_source, batches_of, followed, further_rows, over_batches, read_data
-from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.predictions import write_predictions
 from bayesgmm.estimators.results import store
 from bayesgmm.estimators.robust import Robust, check_combined, region
+from bayesgmm.estimators.telling import Telling
 from bayesgmm.estimators.trace import Trace, trace
 from bayesgmm.estimators.training import Training, check_common, make_starts, read_known
 from bayesgmm.estimators.using import Usable
-from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
-from bayesgmm.report import html, text
 from bayesgmm.validation import check_number, check_option, check_seed
 
 
-class MixtureEstimator(Usable):
+class MixtureEstimator(Usable, Telling):
     """Shared methods of fitted mixtures."""
 
     _kind = "density_estimator"
@@ -119,6 +116,32 @@ class MixtureEstimator(Usable):
 
     def _report_collapse(self, fit: Fit, problem: Problem) -> None:
         """Say where components hold too few rows; where there is a prior, none do."""
+
+    def trace(self, X: Any, n_passes: int = 100, *, sample_weight: Any = None, tol: float = 1e-7) -> Trace:
+        """The fit from its first start, pass by pass: to see how it learns; the estimator itself stays as it is.
+
+        Passes are plain ones, without the acceleration of `fit`; no other start is tried, and components are not removed but seen to lose
+        their rows. ``plots.animate_fit`` shows it.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+        n_passes : int, default 100
+            Most passes.
+        sample_weight : array, shape (N,), optional
+        tol : float, default 1e-7
+            Stop when a pass gains less than this, in nats per row.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        ValueError
+            What `fit` would not take; rows that are read from a source.
+        """
+        return trace(self, X, sample_weight, n_passes, tol)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None):
         """Learn from further rows (M, D) that are seen once: the posterior of those before is the prior of these.
@@ -262,127 +285,6 @@ class MixtureEstimator(Usable):
         self._check_fitted()
         check_number("n_samples", n_samples, 1, integer=True)
         return draw_rows(self.posterior_, int(n_samples), np.random.default_rng(check_seed(self.random_state)), self._noise_box)
-
-    @in_float64
-    def facts(self, X: Any = None, *, title: str | None = None, units: tuple[str, ...] | None = None) -> Facts:
-        """Numbers of the fit that summary, notebook and report show; with the data also a comparison with k-means."""
-        self._check_fitted()
-        given = None if X is None else read_known(self, X)[0]
-        values = None if isinstance(given, Known) else given
-        return gather(self, values, title=title, units=units)
-
-    def summary(self, X: Any = None) -> str:
-        """Text that a statistician can read; with the data (N, D) it adds k-means' answer for the same number of clusters."""
-        return text.summary(self.facts(X))
-
-    def plot(self, X: Any, columns: Any = None):
-        """Draw the rows and what the fit says of them: the view that suits the number of columns.
-
-        One column: a histogram and densities. Two: rows and ellipses of two standard deviations. Three to six: all pairs. More: the two
-        directions in which the components differ most, or all pairs of the first six where there are no such directions.
-
-        Parameters
-        ----------
-        X : array or data frame, shape (N, D)
-        columns : sequence of int or str, optional
-            Which of them to show.
-
-        Returns
-        -------
-        matplotlib Axes, or an array of them for pairs
-            ``bayesgmm.plots`` has the single views and others.
-
-        Raises
-        ------
-        ValueError
-            Columns that do not exist.
-        """
-        from bayesgmm.plots.views import plot_model
-
-        self._check_fitted()
-        return plot_model(self, X, columns)
-
-    def diagnose(
-        self, X: Any, *, sample_weight: Any = None, n_draws: int = 200, random_state: Any = 0, verbose: bool | None = None
-    ) -> Diagnosis:
-        """Say what speaks for and against this fit, on one page.
-
-        Convergence; whether other starts reach it; how well its components are told apart (contraction) and whether the posterior has the
-        shape that intervals assume (k-hat); whether components look Gaussian, have rows enough and are clusters; whether data drawn
-        from the fit look like the data; and whether single rows drive a component.
-
-        Parameters
-        ----------
-        X : array or data frame, shape (N, D)
-            The rows that the model was fitted to.
-        sample_weight : array, shape (N,), optional
-            Their weights in that fit.
-        n_draws : int, default 200
-            Draws of the parameters, each of which draws a data set; at least 100.
-        random_state : int, numpy generator or None, default 0
-        verbose : bool, optional
-            Tell which check is running; None does on a terminal or in a notebook.
-
-        Returns
-        -------
-        Diagnosis
-            ``print`` shows the page; ``checks`` and ``concerns`` hold its sentences, the other attributes the numbers; ``plot()``.
-
-        Raises
-        ------
-        ValueError
-            Other rows or weights than those of the fit.
-
-        References
-        ----------
-        Gelman, Meng & Stern (1996), Statistica Sinica 6; Baudry et al. (2010), JCGS 19; Ray & Lindsay (2005), Annals of Statistics 33;
-        Cook & Weisberg (1982), Residuals and Influence in Regression. docs/how-to/diagnose.md.
-
-        Examples
-        --------
-        >>> import bayesgmm as bg
-        >>> x, names, labels = bg.load_dataset("faithful")
-        >>> model = bg.BayesianGaussianMixture(n_components=10, random_state=0).fit(x)
-        >>> [check.name for check in model.diagnose(x).concerns]
-        ['shape']
-        """
-        return diagnose(self, X, sample_weight, n_draws, random_state, verbose)
-
-    def trace(self, X: Any, n_passes: int = 100, *, sample_weight: Any = None, tol: float = 1e-7) -> Trace:
-        """The fit from its first start, pass by pass: to see how it learns; the estimator itself stays as it is.
-
-        Passes are plain ones, without the acceleration of `fit`; no other start is tried, and components are not removed but seen to lose
-        their rows. ``plots.animate_fit`` shows it.
-
-        Parameters
-        ----------
-        X : array or data frame, shape (N, D)
-        n_passes : int, default 100
-            Most passes.
-        sample_weight : array, shape (N,), optional
-        tol : float, default 1e-7
-            Stop when a pass gains less than this, in nats per row.
-
-        Returns
-        -------
-        Trace
-
-        Raises
-        ------
-        ValueError
-            What `fit` would not take; rows that are read from a source.
-        """
-        return trace(self, X, sample_weight, n_passes, tol)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        if not self.__sklearn_is_fitted__():
-            return html.escaped_block(repr(self))
-        return html.fragment(self.facts())
-
-    def report(self, path: Any, X: Any = None) -> None:
-        """Write a self-contained HTML page about the fit to ``path``."""
-        html.write_page(self.facts(X), path)
 
     def save(self, path: Any) -> None:
         """Write the fitted model to one file, to be read by `bayesgmm.load`; no pickle, byte-identical for identical fits."""

@@ -113,6 +113,11 @@ class Selection:
     @property
     def verdict(self) -> str:
         """What each criterion says, how sure the answer is, and where they disagree."""
+        return words.wrapped(self.sentences)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Those of the verdict."""
         notes = [*shape_words.sentences(self.shape), *self.notes]
         return words.verdict(self.table, self.criterion, self.restart_agreement, notes)
 
@@ -310,3 +315,7 @@ def _chosen(searches: list[Search], table: Table, criterion: str, random_state: 
     exact = np.full_like(values, np.nan) if found.robust.asked else rows.exact if isinstance(rows, Known) else values
     shape = shape_of(best, exact, weight * (1 - sparse), resp)
     return Selection(best, table, criterion, row, best.restart_agreement_, notes, shape)
+
+
+MixtureEstimator._select = staticmethod(select)  # type: ignore[attr-defined]
+"""A report compares its model with others, and models cannot import what is made of them."""

@@ -14,7 +14,7 @@ from bayesgmm.core.low_rank import LowRank
 from bayesgmm.core.noise import around
 from bayesgmm.core.structures import Structure
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
-from bayesgmm.estimators.bayesian_prior import make_prior
+from bayesgmm.estimators.bayesian_prior import HYPERPARAMETERS, make_prior
 from bayesgmm.estimators.covariance_types import (
     COVARIANCE_TYPES,
     MCLUST,
@@ -52,7 +52,6 @@ ROWS_EACH = 5
 """Rows for each component below which a number of components is not tried."""
 
 PRIORS = ("hierarchical", "fixed")
-HYPERPARAMETERS = ("weight_concentration_prior", "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior")
 
 
 def read_numbers(n_components: int | Iterable[int], n_rows: float, n_named: int = 0) -> tuple[list[int], list[str]]:

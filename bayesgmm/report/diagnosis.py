@@ -65,12 +65,18 @@ def printed(found: Any) -> str:
 def heading(found: Any, said: tuple[Check, ...]) -> str:
     """What was looked at, and how many checks call for attention."""
     model, (n, d) = found.model, found._values.shape
-    k, concerns = model.n_components_, [check.name for check in said if check.verdict == ATTENTION]
+    k = model.n_components_
     kind = model.covariance_type.replace("diag", "diagonal").replace("_", " ")
     what = f"{k} component{'s' * (k != 1)}, {kind} covariances, {n} rows, {d} column{'s' * (d != 1)}"
+    return f"{what}: {verdict(said)}"
+
+
+def verdict(said: tuple[Check, ...]) -> str:
+    """How many checks call for attention, and which."""
+    concerns = [check.name for check in said if check.verdict == ATTENTION]
     if not concerns:
-        return f"{what}: nothing of the {len(said)} checks calls for attention."
-    return f"{what}: {len(concerns)} of {len(said)} checks call{'s' * (len(concerns) == 1)} for attention ({', '.join(concerns)})."
+        return f"nothing of the {len(said)} checks calls for attention."
+    return f"{len(concerns)} of {len(said)} checks call{'s' * (len(concerns) == 1)} for attention ({', '.join(concerns)})."
 
 
 def convergence(found: Any) -> Check:

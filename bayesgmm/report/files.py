@@ -14,7 +14,6 @@ import numpy as np
 
 from bayesgmm._version import __version__
 from bayesgmm.analysis.facts import Facts
-from bayesgmm.report import html
 from bayesgmm.storage import replacing
 
 
@@ -96,10 +95,8 @@ def posterior_record(model) -> dict[str, Any]:
     return {name: {"weights": law(m.weights), "components": law(m.components)} for name, m in pairs.items()}
 
 
-def write_folder(folder: Path, model, batches: Iterable[np.ndarray], facts: Facts, record: dict[str, Any]) -> None:
-    """report.html, assignments.csv of all batches of rows, model.npz and posterior.json."""
-    with replacing(folder / "report.html") as path:
-        html.write_page(facts, path)
+def write_folder(folder: Path, model, batches: Iterable[np.ndarray], record: dict[str, Any]) -> None:
+    """assignments.csv of all batches of rows, model.npz and posterior.json."""
     with replacing(folder / "assignments.csv") as path:
         _assignments((model.row_table(rows) for rows in batches), path)
     model.save(folder / "model.npz")

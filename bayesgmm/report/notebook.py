@@ -25,6 +25,10 @@ STYLE = """
 """No colour of letters or of their ground: those of the notebook's theme hold."""
 
 
+MOST_MODELS = 10
+"""Models of a selection in its table."""
+
+
 def _wrapped(*parts: str) -> str:
     return f'<style>{STYLE}</style><div class="bayesgmm">{"".join(parts)}</div>'
 
@@ -47,8 +51,10 @@ def _table(lines: list[list[str]], words: int | None = None) -> str:
 def selection(found: Any) -> str:
     """Verdict and best models."""
     answer, said = verdict.answer(found.table, found.criterion), " ".join(found.verdict.split())
-    lines = verdict.best_rows(found.table)
-    return _wrapped(_paragraph(said.removeprefix(answer).strip(), answer), _table(lines), _paragraph(verdict.read_as(found.table)))
+    more = found.table.n_rows - MOST_MODELS
+    read_as = verdict.SIGNS + (f" ({more} more models in .table)" if more > 0 else "")
+    lines = verdict.lines(found.table, MOST_MODELS)
+    return _wrapped(_paragraph(said.removeprefix(answer).strip(), answer), _table(lines), _paragraph(read_as))
 
 
 def intervals(found: Any) -> str:
@@ -57,8 +63,13 @@ def intervals(found: Any) -> str:
 
 
 def _intervals(found: Any) -> list[str]:
-    tables = [_table(lines) for lines in intervals_of.tables(found)]
-    return [_paragraph(intervals_of.heading(found)), *tables, *map(_paragraph, intervals_of.others(found))]
+    heading = _paragraph(f"{found.heading}; mean [{100 * found.prob:g}% interval]")
+    if not set(intervals_of.TABLE) <= set(found):
+        return [heading, *(_paragraph(f"{name}: {intervals_of.listed(each)}") for name, each in found.items())]
+    titles = {"means": "mean", "standard_deviations": intervals_of.SPREAD[found.heavy]}
+    tables = [_table(intervals_of.lines(found, name, title)) for name, title in titles.items()]
+    more = [f"{title}: {intervals_of.listed(found[name])}" for name, title in intervals_of.MORE.items() if name in found]
+    return [heading, *tables, *map(_paragraph, more)]
 
 
 def uncertainty(found: Any) -> str:

@@ -13,18 +13,27 @@ DOUBLING = float(np.log(2))
 MEAN = "mean_prior"
 
 
-def printed(found: Any) -> str:
-    """A line for each hyperparameter: largest changes when it doubles, to first order, then the fits with it halved and doubled."""
+def lines(found: Any) -> list[list[str]]:
+    """Titles, and a line for each hyperparameter: largest changes when it doubles, then the fits with it halved and doubled."""
     head = ["hyperparameter", "weights", "means", "memberships", "clusters"] + ["half", "double"] * bool(found.refits)
-    lines = [head, *(_line(found, name, [i]) for i, name in enumerate(found.hyperparameters) if not name.startswith(MEAN))]
-    lines.append(_line(found, MEAN, [i for i, name in enumerate(found.hyperparameters) if name.startswith(MEAN)]))
-    lines[-1] += [""] * (len(head) - len(lines[-1]))
-    notes = [
-        "(weights ... clusters: largest change when it doubles, to first order, or for mean_prior when it moves by a standard deviation of",
-        "a column; means in standard deviations of their component, clusters: of the expected number"
-        + ("; half, double: components of\na new fit, adjusted Rand index)" if found.refits else ")"),
-    ]
-    return "\n".join([*([_sentence(found), ""] if found.refits else []), aligned(lines), *notes])
+    said = [head, *(_line(found, name, [i]) for i, name in enumerate(found.hyperparameters) if not name.startswith(MEAN))]
+    said.append(_line(found, MEAN, [i for i, name in enumerate(found.hyperparameters) if name.startswith(MEAN)]))
+    said[-1] += [""] * (len(head) - len(said[-1]))
+    return said
+
+
+def key(found: Any) -> str:
+    """What the columns of `lines` are."""
+    return (
+        "(weights ... clusters: largest change when it doubles, to first order, or for mean_prior when it moves by a standard deviation\n"
+        "of a column; means in standard deviations of their component, clusters: of the expected number"
+        + ("; half, double: components of\na new fit, adjusted Rand index)" if found.refits else ")")
+    )
+
+
+def printed(found: Any) -> str:
+    """The sentence and the table."""
+    return "\n".join([*([sentence(found), ""] if found.refits else []), aligned(lines(found)), key(found)])
 
 
 def _line(found: Any, name: str, places: list[int]) -> list[str]:
@@ -42,7 +51,7 @@ def _small(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.0005 else "< 0.001"
 
 
-def _sentence(found: Any) -> str:
+def sentence(found: Any) -> str:
     """Whether half or twice of anything changes the answer."""
     now = found.responsibilities.shape[1]
     other = [each for each in found.refits if each.model.n_components_ != now]

@@ -63,25 +63,43 @@ def aligned(lines: list[list[str]]) -> str:
 
 def sentences(facts: Facts) -> list[str]:
     """Bound, criteria, k-means, doubt, convergence: one sentence or two each."""
-    said = []
-    if facts.bound is not None:
-        said.append(f"Evidence lower bound {facts.bound:.4f} nats (exact, all constants kept, in the units of the data).")
-        said[0] = said[0][:-1] + f"; its relabelled copies add {facts.multiplicity:.2f}."
-        if facts.evidence is not None and facts.evidence.contraction > 0:
-            said[0] = f"{said[0][:-1]}, the overlap of components {facts.evidence.response:.2f}: evidence about {facts.evidence.total:.2f}."
+    said = [bound(facts), likelihood(facts), beside_kmeans(facts), doubt(facts), ended(facts), *(f"Note: {note}" for note in facts.notes)]
+    return [sentence for sentence in said if sentence]
+
+
+def bound(facts: Facts) -> str:
+    """The bound, what equivalent labellings and overlap add to it."""
+    if facts.bound is None:
+        return ""
+    said = f"Evidence lower bound {facts.bound:.4f} nats (exact, all constants kept, in the units of the data)"
+    said += f"; its relabelled copies add {facts.multiplicity:.2f}"
+    if facts.evidence is None or facts.evidence.contraction <= 0:
+        return f"{said}."
+    return f"{said}, the overlap of components {facts.evidence.response:.2f}: evidence about {facts.evidence.total:.2f}."
+
+
+def likelihood(facts: Facts) -> str:
+    """Log-likelihood and criteria."""
     at = "At the posterior means: log-likelihood" if facts.bound is not None else "Log-likelihood"
     criteria = ", ".join(f"{name.upper()} {value:.2f}" for name, value in facts.criteria.items())
-    said.append(f"{at} {facts.log_likelihood:.4f} with {facts.n_parameters} parameters; {criteria} (smaller is better).")
-    if facts.kmeans_agreement is not None:
-        sizes = ", ".join(str(n) for n in facts.kmeans_rows or ())
-        same = f"{facts.kmeans_agreement} of {facts.n_samples} rows"
-        said.append(f"k-means with {facts.n_components} clusters (standardised columns) finds {sizes} rows and agrees on {same}.")
-    said.append(doubt(facts))
-    ended = "Converged" if facts.converged else "NOT converged"
+    return f"{at} {facts.log_likelihood:.4f} with {facts.n_parameters} parameters; {criteria} (smaller is better)."
+
+
+def beside_kmeans(facts: Facts) -> str:
+    """What k-means finds with as many clusters."""
+    if facts.kmeans_agreement is None:
+        return ""
+    sizes = ", ".join(str(n) for n in facts.kmeans_rows or ())
+    same = f"{facts.kmeans_agreement} of {facts.n_samples} rows"
+    return f"k-means with {facts.n_components} clusters (standardised columns) finds {sizes} rows and agrees on {same}."
+
+
+def ended(facts: Facts) -> str:
+    """How the search ended."""
+    how = "Converged" if facts.converged else "NOT converged"
     starts = f"best of {facts.n_starts} starts, reached by {facts.restart_agreement:.0%}" if facts.n_starts > 1 else "one start"
     seed = "" if facts.seed is None else f" Seed {facts.seed},"
-    said.append(f"{ended} after {facts.n_iter} passes, {starts}.{seed} bayesgmm {facts.version}.")
-    return said + [f"Note: {note}" for note in facts.notes]
+    return f"{how} after {facts.n_iter} passes, {starts}.{seed} bayesgmm {facts.version}."
 
 
 def doubt(facts: Facts, at_most: int = 5) -> str:

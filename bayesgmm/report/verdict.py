@@ -23,14 +23,19 @@ def components(n: int) -> str:
     return f"{n} component{'s' * (n != 1)}"
 
 
-def verdict(table: Table, criterion: str, agreement: float | None, notes: list[str]) -> str:
-    """All sentences, wrapped."""
+def verdict(table: Table, criterion: str, agreement: float | None, notes: list[str]) -> list[str]:
+    """All sentences."""
     said = [answer(table, criterion)]
     if np.isfinite(table["probability"]).any():
         said.append(certainty(table))
     said.append(disagreement(table, criterion))
     said += [held_out(table), overlap(table), unjudged(table), reached(agreement), *notes]
-    return "\n".join(textwrap.fill(s, WIDTH) for s in said if s)
+    return [sentence for sentence in said if sentence]
+
+
+def wrapped(sentences: list[str]) -> str:
+    """A paragraph for each."""
+    return "\n".join(textwrap.fill(sentence, WIDTH) for sentence in sentences)
 
 
 def answer(table: Table, criterion: str) -> str:
@@ -129,27 +134,25 @@ def reached(agreement: float | None) -> str:
     return "" if agreement is None else f"{agreement:.0%} of the starts reach the fit reported."
 
 
-def best_rows(table: Table, rows: int = 10) -> list[list[str]]:
-    """A line of titles and the best models, by probability or, without it, by BIC."""
+SIGNS = "(ELBO, evidence and held-out density: larger is better; BIC and ICL: smaller is better)"
+
+
+def lines(table: Table, rows: int = 10) -> list[list[str]]:
+    """Titles, and the best rows of the table, by probability or, without it, by BIC."""
     probable = bool(np.isfinite(table["probability"]).any())
     order = np.argsort(-table["probability"] if probable else np.nan_to_num(table["bic"], nan=np.inf))
     shown = [name for name in SHOWN if np.isfinite(table[name]).any()]
     named = ["prior"] * several_priors(table) + ["covariance_type", "n_components", "n_parameters"]
     titles = {"covariance_type": "covariance", "n_components": "K", "n_parameters": "parameters", "log_likelihood": "log-likelihood"}
     titles.update({name: criterion.title.split(" (")[0] for name, criterion in CRITERIA.items()})
-    lines = [[titles.get(name, name) for name in named + shown] + ["probability"] * probable]
+    found = [[titles.get(name, name) for name in named + shown] + ["probability"] * probable]
     for i in order[:rows]:
         cells = ["-" if np.isnan(table[n][i]) else f"{table[n][i]:.2f}" for n in shown]
-        lines.append([*(str(table[n][i]) for n in named), *cells] + [f"{table['probability'][i]:.3f}"] * probable)
-    return lines
-
-
-def read_as(table: Table, rows: int = 10) -> str:
-    """How the table is to be read, and what it leaves out."""
-    more = f"\n({table.n_rows - rows} more models in .table)" if table.n_rows > rows else ""
-    return "(ELBO, evidence and held-out density: larger is better; BIC and ICL: smaller is better)" + more
+        found.append([*(str(table[n][i]) for n in named), *cells] + [f"{table['probability'][i]:.3f}"] * probable)
+    return found
 
 
 def printed(table: Table, rows: int = 10) -> str:
-    """The best rows of the table as text."""
-    return f"{aligned(best_rows(table, rows))}\n{read_as(table, rows)}"
+    """`lines`, aligned."""
+    more = f"\n({table.n_rows - rows} more models in .table)" if table.n_rows > rows else ""
+    return f"{aligned(lines(table, rows))}\n{SIGNS}{more}"
