@@ -31,9 +31,8 @@ print(f"{len(frames)} frames of 270 utterances to learn from, {len(test)} frames
 # %%
 # One mixture a speaker
 # ---------------------
-# Each speaker is offered four components with full covariances. All fits take the frames of all speakers, and weights that are 1
-# for those of one speaker and 0 for the others: the same model as of these frames alone, and arrays of one shape, so the programs
-# are compiled once and not nine times.
+# Each speaker is offered four components with full covariances. A fit takes the frames of all speakers, and weights that are 1 for those of
+# one speaker and 0 for the others: rows of weight 0 play no part.
 
 models = [bg.BayesianGaussianMixture(n_components=4, n_init=2, random_state=0) for _ in range(9)]
 models = [model.fit(frames, sample_weight=(frame_speaker == s).astype(float)) for s, model in enumerate(models)]
@@ -186,6 +185,5 @@ print(f"{wrong[least].sum()} of the {wrong.sum()} mistakes are among the tenth o
 #   components.
 # - Frames of an utterance are not independent. The bound counts them as if they were, and may keep more components than new
 #   utterances bear out.
-# - Fit groups of rows by weights of 0 and 1 where the groups are small and many: the model is that of the group alone, and
-#   nothing is compiled twice.
+# - Weights of 0 and 1 pick the rows of a group; nothing has to be copied.
 # - One Gaussian is a hard baseline for 270 short utterances. Report it.
