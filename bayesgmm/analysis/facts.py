@@ -101,9 +101,7 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: Sequen
     d, k = model.n_features_in_, model.n_components_
     columns = column_names(model)
     bayesian = model._bayesian
-    _check_units(units, columns)
-    if values is not None:
-        _check_same(model, values)
+    _check_given(model, values, units, columns)
     agreement, sizes = _beside_kmeans(model, values)
     dense = np.broadcast_to(_dense(model), (k, d, d))
     return Facts(
@@ -141,7 +139,10 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: Sequen
     )
 
 
-def _check_units(units: Sequence[str] | None, columns: list[str]) -> None:
+def _check_given(model, values: np.ndarray | None, units: Sequence[str] | None, columns: list[str]) -> None:
+    """Rows of the fit, and a unit for each column."""
+    if values is not None:
+        _check_same(model, values)
     if units is not None and len(units) != len(columns):
         listed = f"one for each column ({', '.join(columns[:8])})"
         raise ValueError(f"units must be {len(columns)} words, {listed}; got {len(units)}.")
