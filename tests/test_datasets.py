@@ -22,7 +22,12 @@ SHAPES = {
     "acidity": (155, 1),
     "diabetes": (145, 3),
     "weather": (7873, 4),
+    "wholesale": (440, 6),
+    "pbmc68k": (700, 10),
+    "japanese_vowels": (9961, 12),
+    "shuttle": (49097, 9),
 }
+PACKED = {"japanese_vowels", "shuttle"}
 MEANS = {
     "faithful": (3.487783, 70.897059),
     "iris": (5.843333, 3.057333, 3.758, 1.199333),
@@ -31,18 +36,53 @@ MEANS = {
     "acidity": (5.105096,),
     "diabetes": (121.986207, 543.613793, 186.117241),
     "weather": (54.386966, 40.882759, 11.292056, 1018.180998),
+    "wholesale": (12000.297727, 5796.265909, 7951.277273, 3071.931818, 2881.493182, 1524.870455),
+    "pbmc68k": (0.000019, 0.000001, 0.000011, -0.000004, 0.000024, 0.0, -0.00001, 0.0, 0.000001, 0.000006),
+    "japanese_vowels": (
+        *(0.803850, -0.528716, 0.229961, -0.288775, 0.225832, -0.230111),
+        *(-0.163762, -0.046302, -0.208592, -0.180667, -0.024101, 0.089731),
+    ),
+    "shuttle": (46.932399, -0.063955, 85.123124, 0.213231, 36.871784, 2.160030, 38.200725, 48.288592, 10.261930),
 }
 LABEL_COUNTS = {
     "iris": {"setosa": 50, "versicolor": 50, "virginica": 50},
     "penguins": {"Adelie": 151, "Chinstrap": 68, "Gentoo": 123},
     "diabetes": {"normal": 76, "chemical": 36, "overt": 33},
+    "wholesale": {"horeca": 298, "retail": 142},
+    "pbmc68k": {
+        "Dendritic": 240,
+        "CD14+ Monocyte": 129,
+        "CD19+ B": 95,
+        "CD4+/CD25 T Reg": 68,
+        "CD8+ Cytotoxic T": 54,
+        "CD8+/CD45RA+ Naive Cytotoxic": 43,
+        "CD56+ NK": 31,
+        "CD4+/CD45RO+ Memory": 19,
+        "CD34+": 13,
+        "CD4+/CD45RA+/CD25- Naive T": 8,
+    },
+    "japanese_vowels": {"1": 1096, "2": 991, "3": 1614, "4": 1473, "5": 782, "6": 963, "7": 1170, "8": 1011, "9": 861},
+    "shuttle": {"normal": 45586, "anomaly": 3511},
+}
+LICENCES = {
+    "penguins": "CC0",
+    "weather": "CC0",
+    **dict.fromkeys(("wholesale", "pbmc68k", "japanese_vowels", "shuttle"), "CC BY 4.0"),
 }
 
 
 def test_names_are_the_shipped_files():
     assert dataset_names() == tuple(SHAPES)
     folder = Path(datasets.__file__).parent / "data"
-    assert {path.stem for path in folder.glob("*.csv")} == set(SHAPES)
+    assert {path.stem for path in folder.glob("*.csv")} == set(SHAPES) - PACKED
+    assert {path.name.removesuffix(".csv.gz") for path in folder.glob("*.gz")} == PACKED
+
+
+@pytest.mark.parametrize("name", sorted(PACKED))
+def test_packed_files_carry_no_time_and_no_name(name):
+    """So that packing the same numbers again gives the same bytes."""
+    packed = (Path(datasets.__file__).parent / "data" / f"{name}.csv.gz").read_bytes()
+    assert packed[:2] == b"\x1f\x8b" and packed[3:8] == bytes(5)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -70,8 +110,9 @@ def test_metadata_is_complete(name):
     for text in (data.title, data.description, data.source, data.licence):
         assert text.strip() == text != ""
     assert "Copy:" in data.source
-    if name in ("penguins", "weather"):
-        assert data.licence.startswith("CC0")
+    if name in LICENCES:
+        assert data.licence.startswith(LICENCES[name])
+        assert "CC BY" not in data.licence or "doi:10.24432/" in data.source or "10x Genomics" in data.source
     else:
         assert "Measured facts from the publication" in data.licence and "GPL" in data.licence
 
@@ -102,6 +143,29 @@ def test_no_labels(name):
     assert load_dataset(name).labels is None
 
 
+def test_utterances_are_whole_and_in_the_authors_order():
+    """30 of each speaker to train on, then 24 to 88 of each (the counts that the authors give)."""
+    data = load_dataset("japanese_vowels")
+    utterance, first, length = np.unique(data.groups, return_index=True, return_counts=True)
+    assert utterance.tolist() == list(range(1, 641)) and (np.diff(data.groups) >= 0).all()
+    assert (length.min(), length.max()) == (7, 29) and (data.groups <= 270).sum() == 4274
+    speaker = data.labels[first]
+    assert speaker[:270].tolist() == [str(s) for s in range(1, 10) for _ in range(30)]
+    assert list(Counter(speaker[270:].tolist()).values()) == [31, 35, 88, 44, 29, 24, 40, 50, 29]
+    assert data.x[0, :2].tolist() == [1.860936, -0.207383]
+
+
+def test_shuttle_is_whole_numbers():
+    data = load_dataset("shuttle")
+    assert (data.x == data.x.round()).all()
+    assert data.x[0].tolist() == [50, 21, 77, 0, 28, 0, 27, 48, 22] and data.labels[0] == "anomaly"
+
+
+@pytest.mark.parametrize("name", sorted(set(SHAPES) - {"japanese_vowels"}))
+def test_no_groups(name):
+    assert load_dataset(name).groups is None
+
+
 def test_values_where_copies_differ():
     galaxies = load_dataset("galaxies")
     assert galaxies.x[77, 0] == 26690
@@ -118,6 +182,20 @@ def test_weather_is_physically_sensible():
     assert wind.min() == 0 and wind.max() < 40
     assert (wind == 0).sum() == 297
     assert pressure.min() > 980 and pressure.max() < 1045
+
+
+def test_wholesale_is_as_its_source_describes_it():
+    """Standard deviations and ranges of the description at the UCI repository."""
+    x = load_dataset("wholesale").x
+    np.testing.assert_allclose(x.std(axis=0, ddof=1), (12647.329, 7380.377, 9503.163, 4854.673, 4767.854, 2820.106), atol=6e-4)
+    assert x.min(axis=0).tolist() == [3, 55, 3, 25, 3, 3]
+    assert x.max(axis=0).tolist() == [112151, 73498, 92780, 60869, 40827, 47943]
+
+
+def test_blood_cells_are_ordered_principal_components():
+    x = load_dataset("pbmc68k").x
+    assert (np.diff(x.std(axis=0)) < 0).all()
+    assert np.abs(np.corrcoef(x.T) - np.eye(10)).max() < 1e-3
 
 
 def test_unpacks_in_three():
@@ -174,6 +252,7 @@ def test_descriptions_agree_with_the_data():
         data = load_dataset(info.name)
         assert (info.rows, info.columns) == data.x.shape
         assert (info.label_name is None) == (data.labels is None)
+        assert (info.group_name is None) == (data.groups is None)
         assert info.summary and "\n" not in info.summary and len(info.summary) <= 100
         for part in (info.name, info.summary, info.source, info.licence):
             assert part in str(info)

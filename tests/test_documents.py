@@ -44,8 +44,12 @@ def test_readme_example_prints_what_readme_shows(tmp_path):
     assert 8 <= len(code.strip().splitlines()) <= 12
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "README.md"], ids=lambda p: p.name)
+RUN_ELSEWHERE = ("README.md", "CONTRIBUTING.md")
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name not in RUN_ELSEWHERE and p.parent.name != "tutorial"], ids=lambda p: p.name)
 def test_code_in_docs_runs(page, tmp_path):
+    """Those of the tutorial in tests/test_tutorial.py."""
     code = fenced(page.read_text(encoding="utf-8"), "python")
     if code:
         run("\n".join(code), tmp_path)

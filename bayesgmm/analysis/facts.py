@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -95,15 +96,12 @@ def column_names(model) -> list[str]:
     return [str(name) for name in getattr(model, "feature_names_in_", [f"x{j}" for j in range(model.n_features_in_)])]
 
 
-def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[str, ...] | None) -> Facts:
+def gather(model, values: np.ndarray | None, *, title: str | None, units: Sequence[str] | None) -> Facts:
     """Facts of a fitted estimator; ``values`` (N, D) in the user's units add the comparison with k-means."""
     d, k = model.n_features_in_, model.n_components_
     columns = column_names(model)
     bayesian = model._bayesian
-    if units is not None and len(units) != d:
-        raise ValueError(f"units must be {d} words, one for each column ({', '.join(columns[:8])}); got {len(units)}.")
-    if values is not None:
-        _check_same(model, values)
+    _check_given(model, values, units, columns)
     agreement, sizes = _beside_kmeans(model, values)
     dense = np.broadcast_to(_dense(model), (k, d, d))
     return Facts(
@@ -139,6 +137,15 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: tuple[
         seed=model.random_state if isinstance(model.random_state, (int, np.integer)) else None,
         notes=notes(model, columns),
     )
+
+
+def _check_given(model, values: np.ndarray | None, units: Sequence[str] | None, columns: list[str]) -> None:
+    """Rows of the fit, and a unit for each column."""
+    if values is not None:
+        _check_same(model, values)
+    if units is not None and len(units) != len(columns):
+        listed = f"one for each column ({', '.join(columns[:8])})"
+        raise ValueError(f"units must be {len(columns)} words, {listed}; got {len(units)}.")
 
 
 def _check_same(model, values: np.ndarray) -> None:

@@ -73,6 +73,17 @@ def precision_factors(components: Gaussian):
     return precision, jnp.swapaxes(inverse, -1, -2)
 
 
+@jit(brief=True)
+def rounding(posterior: Mixture, unit):
+    """Relative error (K,) that rounding leaves in the covariances of a fit in inner coordinates; ``unit`` is that of the rows' type.
+
+    Squares are summed about the origin, and the square of the mean is taken off: what is left has lost the digits in which they agree.
+    """
+    natural, structure, d = posterior.components.natural(), posterior.structure, posterior.components.n_features
+    widths = jnp.diagonal(structure.to_dense(natural.precision, d), axis1=-2, axis2=-1)
+    return unit * (natural.mean**2 * widths).max(-1)
+
+
 def dense_covariances(posterior: Mixture) -> np.ndarray:
     """Covariance matrices (K, D, D) of the point estimates."""
     components, d = posterior.components, posterior.components.n_features

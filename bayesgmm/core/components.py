@@ -11,9 +11,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 
-from bayesgmm.core.linalg import LOG_2, LOG_2PI, LOG_PI, multidigamma, multigammaln
+from bayesgmm.core.linalg import LOG_2, LOG_2PI, LOG_PI, gammaln_gain, multidigamma, multigammaln
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.pytree import pytree, replace, static
 from bayesgmm.core.statistics import Natural, Stats
@@ -194,7 +193,7 @@ class NormalWishart:
         ratio = self.mean_precision / (self.mean_precision + 1)
         factor = self._factor()
         width = size * copies
-        level = count * (gammaln((dof + width) / 2) - gammaln(dof / 2) - width / 2 * LOG_PI)
+        level = count * (gammaln_gain(dof / 2, width / 2) - width / 2 * LOG_PI)
         level = level - copies / 2 * self.structure.log_det(factor) + self.n_features / 2 * jnp.log(ratio)
 
         def one(args):

@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 
-from bayesgmm.core.linalg import LOG_2PI, LOG_PI, cholesky, solve_lower
+from bayesgmm.core.linalg import LOG_2PI, LOG_PI, cholesky, gammaln_gain, solve_lower
 from bayesgmm.core.statistics import Natural, Tails, log_tail
 from bayesgmm.core.structures import Structure
 
@@ -118,7 +117,7 @@ def student_log_prob(mean: jax.Array, shape: jax.Array, dof: jax.Array, x: jax.A
     squares = solve_lower(root, ((x - mean) * known).T) ** 2
     log_det = jnp.log(jnp.diagonal(root)).sum()
     width = jnp.ones((), x.dtype) if apart else known.sum()
-    level = gammaln((dof + width) / 2) - gammaln(dof / 2) - width / 2 * (LOG_PI + jnp.log(dof))
+    level = gammaln_gain(dof / 2, width / 2) - width / 2 * (LOG_PI + jnp.log(dof))
     if apart:
         return level * known.sum() - log_det - (dof + 1) / 2 * jnp.log1p(squares / dof).sum(0)
     return level - log_det - (dof + width) / 2 * jnp.log1p(squares.sum(0) / dof)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import digamma, gammaln
+from jax.scipy.special import digamma
 
+from bayesgmm.core.linalg import gammaln_gain
 from bayesgmm.core.structures import Structure
 
 
@@ -66,7 +67,7 @@ def log_tail(dof: jax.Array, d: Any) -> jax.Array:
     r"""What a Student t density of d columns has beside the determinant at no distance, :math:`\ln\Gamma\frac{\nu+d}2 - \ln\Gamma\frac\nu2
     - \frac d2\ln\frac\nu2`, and a Gaussian one has not.
     """
-    return gammaln((dof + d) / 2) - gammaln(dof / 2) - d / 2 * jnp.log(dof / 2)
+    return gammaln_gain(dof / 2, d / 2) - d / 2 * jnp.log(dof / 2)
 
 
 class Tails(NamedTuple):

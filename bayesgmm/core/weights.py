@@ -180,6 +180,11 @@ def _fresh_sticks(n_components: int, shape, rate):
     return ones, ones * shape / rate, jnp.arange(n_components), shape, rate
 
 
+def _so_far(values):
+    """Sum of what comes before each value, which keeps its digits beside a large value: no difference of sums."""
+    return jnp.concatenate([jnp.zeros_like(values[:1]), jnp.cumsum(values[:-1])])
+
+
 @pytree
 class StickBreaking:
     r"""Dirichlet process in stick-breaking form, nested truncation, sticks sorted by decreasing count.
@@ -240,14 +245,13 @@ class StickBreaking:
 
     def _before(self, values):
         """Sum of ``values`` over the sticks that come before each component's."""
-        ordered = values[self.order]
-        return jnp.zeros_like(values).at[self.order].set(jnp.cumsum(ordered) - ordered)
+        return jnp.zeros_like(values).at[self.order].set(_so_far(values[self.order]))
 
     def posterior(self, counts):
         counts = self._masked(counts)
         order = jnp.argsort(jnp.where(self.alive(), -counts, jnp.inf))
         ordered = counts[order]
-        tail = jnp.zeros_like(counts).at[order].set(jnp.cumsum(ordered[::-1])[::-1] - ordered)
+        tail = jnp.zeros_like(counts).at[order].set(_so_far(ordered[::-1])[::-1])
         sticks = replace(self, alpha=self._masked(self.alpha + counts), beta=tail + self.shape / self.rate, order=order)
         if not self.learn:
             return sticks

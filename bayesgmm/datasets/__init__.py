@@ -1,12 +1,13 @@
 """Real data sets shipped with the package, each with its source and licence.
 
-The numbers are CSV files in ``data/``; everything said about them is in ``data/datasets.json``.
+The numbers are CSV files in ``data/``, large ones packed by gzip; everything said about them is in ``data/datasets.json``.
 """
 
 from __future__ import annotations
 
 import csv
 import difflib
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class Dataset:
         Known class of each row, where there is one. For "weather" it is the month, not a class.
     description, source, licence : str
         What was measured, the publication and the copy used, and the terms.
+    groups : ndarray of int, shape (N,), or None
+        Which rows were measured together, where that is known: the utterance of each frame of "japanese_vowels".
     """
 
     name: str
@@ -50,6 +53,7 @@ class Dataset:
     description: str = field(repr=False)
     source: str = field(repr=False)
     licence: str = field(repr=False)
+    groups: np.ndarray | None = field(default=None, repr=False)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield x (N, D), feature_names (D,) and labels (N,) or None, in this order."""
@@ -72,6 +76,8 @@ class DatasetInfo:
         As in :class:`Dataset`.
     label_name : str or None
         What the labels are, such as "species"; None where there are none.
+    group_name : str or None
+        What the groups are, such as "utterance"; None where there are none.
     summary : str
         The description in one line.
     description, source, licence : str
@@ -85,6 +91,7 @@ class DatasetInfo:
     feature_names: tuple[str, ...]
     units: tuple[str, ...]
     label_name: str | None
+    group_name: str | None
     summary: str
     description: str
     source: str
@@ -107,7 +114,7 @@ def load_dataset(name: str) -> Dataset:
     Returns
     -------
     Dataset
-        With x (N, D) float64, labels (N,) of str or None, names, units, source and licence.
+        With x (N, D) float64, labels (N,) of str or None, groups (N,) of int or None, names, units, source and licence.
         The arrays are new on each call, so changing them affects nobody else.
 
     Raises
@@ -122,7 +129,7 @@ def load_dataset(name: str) -> Dataset:
     ((272, 2), ('eruptions', 'waiting'))
     """
     info = _info(name)
-    x, labels = _read_csv(info)
+    x, labels, groups = _read_csv(info)
     return Dataset(
         name=info.name,
         title=info.title,
@@ -133,6 +140,7 @@ def load_dataset(name: str) -> Dataset:
         description=info.description,
         source=info.source,
         licence=info.licence,
+        groups=groups,
     )
 
 
@@ -168,8 +176,10 @@ def _info(name: str) -> DatasetInfo:
 
 
 def _data_text(file_name: str) -> str:
-    """Return the text of one file in ``data/``."""
-    return (resources.files(__name__) / "data" / file_name).read_text(encoding="utf-8")
+    """Return the text of one file in ``data/``; a large one lies there packed, as ``file_name`` with ``.gz``."""
+    folder = resources.files(__name__) / "data"
+    plain, packed = folder / file_name, folder / f"{file_name}.gz"
+    return (plain.read_bytes() if plain.is_file() else gzip.decompress(packed.read_bytes())).decode("utf-8")
 
 
 @cache
@@ -189,6 +199,7 @@ def _record(name: str, entry: dict[str, Any]) -> DatasetInfo:
         feature_names=tuple(entry["features"]),
         units=tuple(entry["units"]),
         label_name=entry["label"],
+        group_name=entry.get("group"),
         summary=entry["summary"],
         description=entry["description"],
         source=entry["source"],
@@ -196,12 +207,15 @@ def _record(name: str, entry: dict[str, Any]) -> DatasetInfo:
     )
 
 
-def _read_csv(info: DatasetInfo) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read x (N, D) float64 and labels (N,) of str, or None, of one data set."""
+def _read_csv(info: DatasetInfo) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Read x (N, D) float64, labels (N,) of str, or None, and groups (N,) of int, or None, of one data set."""
     header, *rows = csv.reader(_data_text(f"{info.name}.csv").splitlines())
-    expected = [*info.feature_names, *([info.label_name] if info.label_name else [])]
-    if header != expected or len(rows) != info.rows:
+    first = [info.group_name] if info.group_name else []
+    last = [info.label_name] if info.label_name else []
+    if header != [*first, *info.feature_names, *last] or len(rows) != info.rows:
         raise RuntimeError(f"the file of data set {info.name!r} does not match its description")
-    x = np.array([row[: info.columns] for row in rows], dtype=np.float64)
-    labels = np.array([row[info.columns] for row in rows]) if info.label_name else None
-    return x, labels
+    start = len(first)
+    x = np.array([row[start : start + info.columns] for row in rows], dtype=np.float64)
+    labels = np.array([row[-1] for row in rows]) if last else None
+    groups = np.array([int(row[0]) for row in rows]) if first else None
+    return x, labels, groups

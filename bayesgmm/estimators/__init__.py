@@ -19,6 +19,7 @@ from bayesgmm.estimators.kmeans import KMeans
 from bayesgmm.estimators.projecting import Projection
 from bayesgmm.estimators.selection import Selection, select
 from bayesgmm.estimators.sensitivity import Sensitivity
+from bayesgmm.estimators.trace import Trace
 from bayesgmm.estimators.uncertainty import Intervals, Uncertainty
 
 ESTIMATORS = {cls.__name__: cls for cls in (BayesianGaussianMixture, DiscriminantAnalysis, GaussianMixture, KMeans)}
@@ -60,6 +61,7 @@ __all__ = [
     "Selection",
     "Sensitivity",
     "TailProbability",
+    "Trace",
     "Uncertainty",
     "bootstrap_lrt",
     "combine",

@@ -20,7 +20,6 @@ from bayesgmm.estimators.sensitivity import Sensitivity, sensitivity
 from bayesgmm.estimators.training import (
     Training,
     announcer,
-    make_starts,
     previous,
     settings_of,
 )
@@ -208,7 +207,7 @@ class BayesianGaussianMixture(MixtureEstimator):
             prior = first(prior, last[1].n_components) if last[1].n_components < prior.n_components else prior
             starts = [lambda: held(prior, last[1])]
         else:
-            starts = make_starts(self, prior, problem, training, self.n_components)
+            starts = self._starts(prior, problem, training)
         fits = best_of(prior, starts, problem, settings, notify=notify)
         if not self.prune or not np.isfinite(fits[0].bound):
             return fits[0]

@@ -30,6 +30,7 @@ from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.compiling import jit
 from bayesgmm.progress import Progress
+from bayesgmm.report import notebook
 from bayesgmm.report.diagnosis import Check, agreeing, checks, printed
 from bayesgmm.validation import check_number, check_seed
 
@@ -128,6 +129,10 @@ class Diagnosis:
 
     def __str__(self) -> str:
         return printed(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return notebook.diagnosis(self)
 
 
 class _Data(NamedTuple):

@@ -20,6 +20,7 @@ from bayesgmm.inference.restarts import split_keys
 from bayesgmm.inference.steps import run_by
 from bayesgmm.inference.stream import Passes
 from bayesgmm.progress import Progress
+from bayesgmm.report import notebook
 from bayesgmm.sources import Source
 from bayesgmm.validation import check_array, check_number, check_option, check_seed
 
@@ -181,6 +182,10 @@ class KMeans(Estimator):
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the inertia of rows (N, D): larger is better."""
         return -sum(float(weight @ self._nearest(x)[1]) for x, weight in batches_of(self, X, sample_weight))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return notebook.kmeans(self)
 
     def save(self, path: Any) -> None:
         """Write the fitted model to one file, to be read by `bayesgmm.load`."""

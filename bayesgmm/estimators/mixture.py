@@ -19,7 +19,8 @@ from bayesgmm.estimators.predictions import write_predictions
 from bayesgmm.estimators.results import store
 from bayesgmm.estimators.robust import Robust, check_combined, region
 from bayesgmm.estimators.telling import Telling
-from bayesgmm.estimators.training import Training, check_common, read_known
+from bayesgmm.estimators.trace import Trace, trace
+from bayesgmm.estimators.training import Training, check_common, make_starts, read_known
 from bayesgmm.estimators.using import Usable
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.restarts import Fit
@@ -105,12 +106,42 @@ class MixtureEstimator(Usable, Telling):
         """The best fit to rows in memory."""
         raise NotImplementedError
 
+    def _starts(self, prior: Any, problem: Problem, training: Training) -> list:
+        """Functions without arguments, each making one starting posterior."""
+        return make_starts(self, prior, problem, training, self.n_components)  # type: ignore[attr-defined]
+
     def _prior_of_fit(self, problem: Problem) -> Any:
         """The prior of the fit, for further rows."""
         return rows.law_inward(problem.coordinates, self.prior_)
 
     def _report_collapse(self, fit: Fit, problem: Problem) -> None:
         """Say where components hold too few rows; where there is a prior, none do."""
+
+    def trace(self, X: Any, n_passes: int = 100, *, sample_weight: Any = None, tol: float = 1e-7) -> Trace:
+        """The fit from its first start, pass by pass: to see how it learns; the estimator itself stays as it is.
+
+        Passes are plain ones, without the acceleration of `fit`; no other start is tried, and components are not removed but seen to lose
+        their rows. ``plots.animate_fit`` shows it.
+
+        Parameters
+        ----------
+        X : array or data frame, shape (N, D)
+        n_passes : int, default 100
+            Most passes.
+        sample_weight : array, shape (N,), optional
+        tol : float, default 1e-7
+            Stop when a pass gains less than this, in nats per row.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        ValueError
+            What `fit` would not take; rows that are read from a source.
+        """
+        return trace(self, X, sample_weight, n_passes, tol)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None):
         """Learn from further rows (M, D) that are seen once: the posterior of those before is the prior of these.

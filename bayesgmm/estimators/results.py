@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesgmm.analysis import criteria, rows
 from bayesgmm.analysis.evidence import multiplicity
-from bayesgmm.analysis.parameters import Published, published
+from bayesgmm.analysis.parameters import Published, published, rounding
 from bayesgmm.core.noise import tails, without_noise
 from bayesgmm.estimators.base import FitError, FitWarning, to_numpy
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_parameters
@@ -24,6 +24,9 @@ CERTAIN = 0.99
 
 N_DOUBTFUL = 10
 """Rows kept as the least certain ones."""
+
+VAGUE = 0.01
+"""Relative error of covariances by rounding from which a fit says so."""
 
 
 def store(estimator: Any, fit: Fit, data: InMemory | FromSource, noise_box: np.ndarray | None = None) -> None:
@@ -49,6 +52,7 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource, noise_box: np.n
     law, counts = without_noise(fit.prior).weights, estimator._counts[proper]
     estimator._multiplicity = multiplicity(law, counts, estimator._n_named) if estimator._bayesian else None
     _store_data_facts(estimator, data, seen)
+    _tell_of_rounding(estimator, fit)
 
 
 def _judge(estimator, fit: Fit) -> None:
@@ -110,6 +114,23 @@ def _put(estimator, name: str, value: Any) -> None:
         setattr(estimator, name, value)
     else:
         vars(estimator).pop(name, None)
+
+
+def _tell_of_rounding(estimator, fit: Fit) -> None:
+    """Warn of components so narrow, beside their distance from the middle of all rows, that sums of squares lost their digits."""
+    known = fit.result.posterior.n_known
+    errors = np.asarray(rounding(fit.result.posterior, float(np.finfo(estimator.dtype).eps)))[known:]
+    if (errors <= VAGUE).all():
+        return
+    worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
+    size = f"about {100 * errors[worst]:.0f} %" if errors[worst] <= 1 else "100 % or more"
+    advice = "dtype='float64' has more." if estimator.dtype == "float32" else "Fit its rows by themselves to see its shape."
+    warnings.warn(
+        f"Rounding leaves an error of {size} in the covariance of component {worst + known} (counting from 0): it is "
+        f"so narrow beside the spread of all rows that sums of squares lose its digits. {advice}",
+        FitWarning,
+        stacklevel=5,
+    )
 
 
 def _tell_of_left(data: InMemory | FromSource) -> None:

@@ -32,6 +32,7 @@ from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.sparse import apart
 from bayesgmm.progress import Progress
+from bayesgmm.report import notebook
 from bayesgmm.report import shape as shape_words
 from bayesgmm.report import verdict as words
 from bayesgmm.sources import Source
@@ -130,6 +131,10 @@ class Selection:
         return f"{self.verdict}\n\n{words.printed(self.table)}"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return notebook.selection(self)
 
 
 @in_float64

@@ -24,6 +24,7 @@ from bayesgmm.estimators.partitions import (
     n_clusters_probability,
     point_partition,
 )
+from bayesgmm.report import notebook
 from bayesgmm.report.uncertainty import printed
 from bayesgmm.validation import check_number
 
@@ -48,6 +49,10 @@ class Intervals(dict):
 
     def __str__(self) -> str:
         return printed(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return notebook.intervals(self)
 
     def to_pandas(self):
         """A data frame with a row for each number: quantity, index, mean, sd, lower, upper."""
@@ -286,3 +291,7 @@ class Uncertainty:
 
     def __str__(self) -> str:
         return str(self.intervals())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return notebook.uncertainty(self)

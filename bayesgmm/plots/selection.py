@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from bayesgmm.analysis.selection import CRITERIA, share_by
-from bayesgmm.plots.style import COLOURS
+from bayesgmm.analysis.selection import CRITERIA, chosen_row, share_by
+from bayesgmm.plots.style import COLOURS, DATA, open_frame
 from bayesgmm.validation import check_option
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
@@ -43,9 +44,7 @@ def plot_selection(selection: Any, criterion: str | None = None, ax: Any = None)
     if row is not None:
         k, value = table["n_components"][row], table[name][row]
         ax.plot(k, value, marker="o", markersize=15, fillstyle="none", color="black", linestyle="", label="chosen")
-    top, low = kind.sign * np.nanmax(kind.sign * table[name]), kind.sign * NEAR * (1 if kind.bayesian else 2)
-    if name != "nec":
-        ax.set_ylim(*sorted((top - low, top + 0.12 * low)))
+    _near(table, name, ax)
     ax.set(xlabel="number of components", ylabel=kind.title + (", nats" if kind.bayesian else ""))
     ax.set_xticks(np.unique(table["n_components"]))
     ax.spines[["top"]].set_visible(False)
@@ -72,3 +71,89 @@ def _bars(table, ax) -> None:
     beside.spines[["top"]].set_visible(False)
     ax.set_zorder(beside.get_zorder() + 1)
     ax.patch.set_visible(False)
+
+
+def _near(table, name: str, ax, near: float = NEAR) -> None:
+    """Show values up to so many nats from the best."""
+    kind = CRITERIA[name]
+    top, low = kind.sign * np.nanmax(kind.sign * table[name]), kind.sign * near * (1 if kind.bayesian else 2)
+    if name != "nec":
+        ax.set_ylim(*sorted((top - low, top + 0.12 * low)))
+
+
+def plot_criteria(selection: Any, criteria: Sequence[str] | None = None, axes: Any = None):
+    """Every criterion against the number of components, each in a panel of its own, with what it would take.
+
+    Parameters
+    ----------
+    selection : Selection
+    criteria : sequence of str, optional
+        Columns of the table; by default all that were computed.
+    axes : sequence of matplotlib Axes, optional
+        As many as criteria, or more: those that are not needed are hidden.
+
+    Returns
+    -------
+    ndarray of matplotlib Axes, one for each criterion
+        A ring is the choice of the panel's criterion, the grey stripe the number of components of the verdict. Panels show what is near
+        the best value; worse models lie outside.
+
+    Raises
+    ------
+    ValueError
+        A criterion that does not exist or was not computed, or none; fewer axes than criteria.
+    """
+    table = selection.table
+    known = [name for name in CRITERIA if np.isfinite(table[name]).any()]
+    given = known if criteria is None else [criteria] if isinstance(criteria, str) else list(criteria)
+    names = [check_option("criteria", name, CRITERIA) for name in given]
+    lost = [name for name in names if name not in known]
+    if lost or not names:
+        raise ValueError(f"criteria must be among those computed, {', '.join(known)}; got {', '.join(lost) or 'none'}.")
+    panels, own = _panels(len(names), axes)
+    for name, ax in zip(names, panels, strict=True):
+        _panel(selection, name, ax)
+    handles, labels = panels[0].get_legend_handles_labels()
+    if own:
+        panels[0].figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize="small", ncols=5)
+    else:
+        panels[0].legend(handles, labels, frameon=False, fontsize="small")
+    return panels
+
+
+def _panels(n: int, axes: Any) -> tuple[np.ndarray, bool]:
+    """Axes for so many panels, and whether the figure is new."""
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        across = min(n, 4 if n > 6 else 3)
+        down = -(-n // across)
+        axes = plt.subplots(down, across, figsize=(0.6 + 3.1 * across, 0.8 + 2.5 * down), layout="constrained", squeeze=False)[1]
+        own = True
+    else:
+        own = False
+    given = np.ravel(np.array(axes, dtype=object))
+    if len(given) < n:
+        raise ValueError(f"axes must be as many as criteria, {n}; got {len(given)}.")
+    for ax in given[n:]:
+        ax.set_visible(False)
+    return given[:n], own
+
+
+def _panel(selection: Any, name: str, ax) -> None:
+    """One criterion, its choice and the verdict."""
+    table, kind = selection.table, CRITERIA[name]
+    ax.axvspan(selection.n_components - 0.3, selection.n_components + 0.3, color=DATA, linewidth=0, zorder=0, label="verdict")
+    _lines(table, name, ax)
+    row = chosen_row(table, name)
+    k, structure = int(table["n_components"][row]), str(table["covariance_type"][row]).replace("_", " ")
+    ax.plot(k, table[name][row], marker="o", markersize=13, fillstyle="none", color="black", linestyle="", label="choice of the criterion")
+    _near(table, name, ax)
+    title, sign = kind.title.split(" (")[0], "larger" if kind.sign > 0 else "smaller"
+    ax.set_title(f"{title}: {k} {structure}", fontsize="medium", fontweight="bold" if name == selection.criterion else "normal")
+    numbers = np.unique(table["n_components"])
+    ax.set_xticks(numbers[:: -(-len(numbers) // 8)])
+    ax.tick_params(labelsize="small")
+    ax.set_xlabel("components", fontsize="small")
+    ax.set_ylabel(f"{'nats, ' if kind.bayesian else ''}{sign} is better", fontsize="small")
+    open_frame(ax)

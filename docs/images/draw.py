@@ -20,7 +20,7 @@ PICTURES = {
     "iris_selection.png": "questions/how_many_clusters.py",
     "larger_than_memory.jpg": "questions/larger_than_memory.py",
     "look_at_a_fit.png": "questions/look_at_a_fit.py",
-    "old_faithful.png": "questions/picture.py",
+    "old_faithful.png": "questions/kmeans_or_mixture.py",
     "outliers.png": "questions/outliers.py",
     "uncertainty.png": "questions/how_sure_am_i.py",
     "use_the_model.png": "questions/use_the_model.py",

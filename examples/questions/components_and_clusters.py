@@ -1,6 +1,9 @@
 """
 Old Faithful has three Gaussian components. Has it three clusters?
 ==================================================================
+
+A mixture may spend two components on one group of rows whose shape is not Gaussian. ``combine`` joins components that belong together, by
+one of several ideas of what a cluster is.
 """
 
 from __future__ import annotations
@@ -13,13 +16,27 @@ from bayesgmm.plots import plot_components
 
 data = bg.load_dataset("faithful")
 frame = pd.DataFrame(data.x, columns=["eruption length (min)", "waiting time (min)"])
-selection = bg.select(frame, n_components=range(1, 5), covariance_type="tied", random_state=0)
-print(selection.verdict, end="\n\n")
 
+# %%
+# How many components?
+# --------------------
+
+selection = bg.select(frame, n_components=range(1, 5), covariance_type="tied", random_state=0)
+print(selection.verdict)
+
+# %%
+# How many clusters?
+# ------------------
+#
 # Two of the three overlap. Every way of combining joins those two, and no others.
+
 for method in ("entropy", "misclassification", "ridgeline"):
     combination = bg.combine(selection.best, frame, method)
     print(combination, end="\n\n")
+
+# %%
+# Components, clusters, and why
+# -----------------------------
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
 plot_components(selection.best, frame, ax=axes[0])
@@ -34,4 +51,9 @@ axes[1].spines[["top", "right"]].set_visible(False)
 combination.plot(axes[2]).set_title("entropy of the assignments")
 plt.show()
 
-# The long eruptions are not quite Gaussian: two components describe them, one cluster holds them.
+# %%
+# Answer
+# ------
+#
+# No, two. The long eruptions are not quite Gaussian: two components describe them, one cluster holds them. Entropy, misclassification and
+# the valleys of the density (ridgeline) agree on which two.

@@ -1,6 +1,9 @@
 """
-Numbers are missing, some labels are known, some numbers have errors. What can be said all the same?
-====================================================================================================
+Numbers are missing, some labels are known, some have errors: what can be said all the same?
+============================================================================================
+
+The measurements of 342 penguins, of which a fifth are taken away on purpose, so that what a fit makes of the rest can be checked. Nothing
+is filled in beforehand: every row is used as far as it is known.
 """
 
 from __future__ import annotations
@@ -17,7 +20,12 @@ gaps = rng.random(penguins.x.shape) < 0.2
 gaps[gaps.all(1), 0] = False
 x = np.where(gaps, np.nan, penguins.x)
 
+# %%
+# A fit with gaps
+# ---------------
+#
 # A fifth of the numbers is gone, and with it more than half of the complete rows. The fit uses what is there.
+
 kind = {"n_components": 3, "prune": False, "covariance_type": "tied", "random_state": 0}
 complete = bg.BayesianGaussianMixture(**kind).fit(penguins)
 model = bg.BayesianGaussianMixture(**kind, missing="at_random").fit(x)
@@ -25,7 +33,12 @@ whole = ~gaps.any(1)
 print(f"{gaps.mean():.0%} of the numbers are missing; {whole.sum()} of {len(x)} rows are complete.")
 print(f"{np.mean(model.predict(penguins) == complete.labels_):.1%} of the birds are in the component where all numbers would put them.")
 
-# How far off is what is filled in? Beside it the mean of the column.
+# %%
+# How far off is what is filled in?
+# ---------------------------------
+#
+# Beside it the mean of the column.
+
 filled = model.impute(x)
 error = np.sqrt(np.mean(((filled - penguins.x) / penguins.x.std(0))[gaps] ** 2))
 naive = np.sqrt(np.mean(((np.nanmean(x, 0) - penguins.x) / penguins.x.std(0))[gaps] ** 2))
@@ -34,17 +47,29 @@ low, high = np.quantile(draws, [0.05, 0.95], axis=0)
 inside = ((low <= penguins.x) & (penguins.x <= high))[gaps].mean()
 print(f"Missing numbers are {error:.2f} standard deviations off, column means {naive:.2f}; {inside:.0%} lie within 90 % of the draws.")
 
-# What do the gaps cost? Intervals of the component means.
+# %%
+# What do the gaps cost?
+# ----------------------
+#
+# Intervals of the component means get wider.
+
 sure, unsure = complete.uncertainty(penguins), model.uncertainty(x)
 wider = (unsure.intervals()["means"].sd / sure.intervals()["means"].sd).mean()
 print(f"Standard errors of the component means are {wider - 1:.0%} larger.")
 
-# The species of every tenth bird is known.
+# %%
+# The species of every tenth bird is known
+# ----------------------------------------
+
 told = [species if i % 10 == 0 else None for i, species in enumerate(penguins.labels)]
 birds = bg.Observations(x, labels=told)
 named = bg.BayesianGaussianMixture(**kind, missing="at_random").fit(birds)
 right = np.mean(np.array(birds.label_names)[named.predict(x)] == penguins.labels)
 print(f"With the species of every tenth bird, {right:.1%} of all birds get the right one, gaps and all.")
+
+# %%
+# What was filled in, and how sure the means are
+# ----------------------------------------------
 
 figure, axes = plt.subplots(1, 2, figsize=(11.5, 4.8), layout="constrained")
 across, up = 2, 0
@@ -81,3 +106,10 @@ axes[1].legend(frameon=False, fontsize="small")
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)
 plt.show()
+
+# %%
+# Answer
+# ------
+#
+# Most of it. Birds with gaps go where their numbers would have put them in most cases, what is filled in is nearer to the truth than column
+# means, and the intervals of the means say what the gaps cost. A tenth of the species, told, names the components.
