@@ -248,3 +248,9 @@ def test_one_component_and_names_that_look_like_formulas(tmp_path):
     before = plt.get_fignums()
     page = report(bg.GaussianMixture(1, random_state=0).fit(rows), tmp_path, rows, full=False)
     assert plt.get_fignums() == before and page.all("img")[0]["alt"].startswith("The 272 rows and the fitted component, by")
+
+
+def test_one_column_is_called_a_histogram(tmp_path):
+    rows = FAITHFUL.x[:, :1]
+    page = report(bg.GaussianMixture(1, random_state=0).fit(rows), tmp_path, rows, full=False)
+    assert "Rows as a histogram" in page.words and "two standard deviations" not in page.words

@@ -97,7 +97,10 @@ def drawn(account: Account) -> str:
         return ""
     fitted = "the fitted component" if facts.n_components == 1 else f"the {facts.n_components} fitted components"
     alt = f"The {facts.n_samples} rows and {fitted}, by {', '.join(facts.columns[:MOST_DESCRIBED])}."
-    return elements.picture(lambda: plot_model(account.model, account.X), alt, "Rows, and components at two standard deviations.")
+    caption = "Rows, and components at two standard deviations."
+    if facts.n_features == 1:
+        caption = "Rows as a histogram, and the densities of the mixture and of its components."
+    return elements.picture(lambda: plot_model(account.model, account.X), alt, caption)
 
 
 def data(account: Account) -> list[str]:
