@@ -179,6 +179,7 @@ def test_weights_are_those_of_the_fit(tmp_path):
         (lambda m, p: m.report(p / "r.html", ROWS[:200]), ValueError, "must be the 272 rows of the fit"),
         (lambda m, p: m.report(p / "r.html", ROWS, selection="bic"), ValueError, "selection must be what bg.select returned"),
         (lambda m, p: m.report(p / "r.html", ROWS, units=("min",)), ValueError, "units must be 2"),
+        (lambda m, p: m.report(p / "r.html", ROWS, units="mm"), ValueError, "units must be 2"),
         (lambda m, p: m.report(p / "r.html", ROWS, full="yes"), ValueError, "full must be"),
         (lambda m, p: bg.GaussianMixture(2).report(p / "r.html", ROWS), ValueError, "not fitted"),
     ],
@@ -224,3 +225,32 @@ def test_in_a_browser(which, width, request, tmp_path):
     assert seen["width"] == width and seen["scroll"] <= width and not seen["wide"]
     assert seen["blank"] == 0 and seen["images"] >= 3
     assert seen["contrast"] >= 4.5 and seen["small"] >= 12
+
+
+def test_forgotten_weights_are_told(tmp_path):
+    model = bg.GaussianMixture(2, n_init=1, random_state=0).fit(ROWS, sample_weight=np.repeat([1.0, 2.0], 136))
+    with pytest.raises(ValueError, match="whose total is 408; got none for 272 rows"):
+        model.report(tmp_path / "r.html", ROWS)
+
+
+def test_observations_have_a_report_without_pictures(tmp_path):
+    labels = np.repeat([0, 1, -1], [0, 0, 272])
+    labels[[0, 1]] = 0, 1
+    rows = bg.Observations(FAITHFUL.x, labels=labels)
+    page = report(bg.GaussianMixture(2, n_init=1, random_state=0).fit(rows), tmp_path, rows, full=False)
+    assert not page.all("img") and "Not drawn: pictures of the rows" in page.words
+
+
+def test_one_component_and_names_that_look_like_formulas(tmp_path):
+    import matplotlib.pyplot as plt
+
+    rows = pd.DataFrame(FAITHFUL.x, columns=[r"$\bad{$ and $", "b"])
+    before = plt.get_fignums()
+    page = report(bg.GaussianMixture(1, random_state=0).fit(rows), tmp_path, rows, full=False)
+    assert plt.get_fignums() == before and page.all("img")[0]["alt"].startswith("The 272 rows and the fitted component, by")
+
+
+def test_one_column_is_called_a_histogram(tmp_path):
+    rows = FAITHFUL.x[:, :1]
+    page = report(bg.GaussianMixture(1, random_state=0).fit(rows), tmp_path, rows, full=False)
+    assert "Rows as a histogram" in page.words and "two standard deviations" not in page.words

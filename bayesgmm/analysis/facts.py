@@ -143,9 +143,9 @@ def _check_given(model, values: np.ndarray | None, units: Sequence[str] | None, 
     """Rows of the fit, and a unit for each column."""
     if values is not None:
         _check_same(model, values)
-    if units is not None and len(units) != len(columns):
+    if isinstance(units, str) or (units is not None and len(units) != len(columns)):
         listed = f"one for each column ({', '.join(columns[:8])})"
-        raise ValueError(f"units must be {len(columns)} words, {listed}; got {len(units)}.")
+        raise ValueError(f"units must be {len(columns)} words, {listed}; got {units!r}.")
 
 
 def _check_same(model, values: np.ndarray) -> None:

@@ -45,6 +45,8 @@ def account(model: Any, X: Any, *, full: bool, selection: Any, sample_weight: An
     facts = model.facts(rows, title=said["title"], units=said["units"])
     parts = _Parts(full and rows is not None, facts, said["verbose"])
     weight, seed = {"sample_weight": sample_weight}, said["random_state"]
+    if rows is not None:
+        _check_weight(model, _values(rows), sample_weight)
     sure = parts.make("intervals", lambda: _uncertainty(model, rows, weight, seed))
     small = "" if facts.n_samples <= LARGEST else f"the data have more than {LARGEST:,} rows"
     if selection is None:
@@ -53,7 +55,7 @@ def account(model: Any, X: Any, *, full: bool, selection: Any, sample_weight: An
         model=model,
         X=rows,
         question=said["question"] or _question(facts),
-        command=said["command"] or f"import bayesgmm as bg\n\nmodel = bg.{model!r}.fit(X)",
+        command=said["command"] or _command(model, sample_weight),
         facts=facts,
         columns=[] if rows is None else _columns(_values(rows), facts),
         fingerprint="" if rows is None else _fingerprint(_values(rows)),
@@ -124,6 +126,23 @@ def _numbers(model: Any, X: Any, facts: Facts, weight: dict):
     )
 
 
+def _check_weight(model: Any, values: np.ndarray, sample_weight: Any) -> None:
+    """The total weight of the fit, which is that of the rows that hold a number; that of a fit in parts is not kept."""
+    if model.n_rows_seen_ > model._n_samples:
+        return
+    given = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, float)
+    total = given[np.isfinite(values).any(axis=1)].sum() if given.shape == values.shape[:1] else np.nan
+    if not np.isclose(total, model._n_rows, rtol=1e-6):
+        told = f"sample_weight must be that of the fit, whose total is {model._n_rows:.6g}"
+        raise ValueError(f"{told}; got {'none' if sample_weight is None else f'a total of {total:.6g}'} for {len(values)} rows.")
+
+
+def _command(model: Any, sample_weight: Any) -> str:
+    """What makes the fit again."""
+    weight = "" if sample_weight is None else ", sample_weight=sample_weight"
+    return f"import bayesgmm as bg\n\nmodel = bg.{model!r}.fit(X{weight})"
+
+
 def _question(facts: Facts) -> str:
     columns = ", ".join(facts.columns[:8]) + (", ..." if facts.n_features > 8 else "")
     return f"Which groups do the {facts.n_samples} rows form by {columns}, how sure is that, and which rows are in doubt?"
@@ -131,6 +150,8 @@ def _question(facts: Facts) -> str:
 
 def _without_rows(rows: Any, source: bool) -> list[str]:
     """What is missing of a report that was not given the rows."""
+    if isinstance(rows, Observations):
+        return ["Not drawn: pictures of the rows, which hold Observations."]
     if rows is not None:
         return []
     why = "the rows are not in memory" if source else "the report was not given the rows (report(path, X))"

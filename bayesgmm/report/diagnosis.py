@@ -75,7 +75,7 @@ def verdict(said: tuple[Check, ...]) -> str:
     """How many checks call for attention, and which."""
     concerns = [check.name for check in said if check.verdict == ATTENTION]
     if not concerns:
-        return f"nothing of the {len(said)} checks calls for attention."
+        return f"None of the {len(said)} checks calls for attention."
     return f"{len(concerns)} of {len(said)} checks call{'s' * (len(concerns) == 1)} for attention ({', '.join(concerns)})."
 
 

@@ -93,10 +93,14 @@ def picture(draw: Callable[[], Any], alt: str, caption: str) -> str:
 
     with matplotlib.rc_context(), plt.ioff():
         matplotlib.rcdefaults()
-        figure = np.ravel(draw())[0].figure
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
-        plt.close(figure)
+        matplotlib.rcParams["text.parse_math"] = False  # "$" in the name of a column is a "$"
+        before, file = set(plt.get_fignums()), io.BytesIO()
+        try:
+            figure = np.ravel(draw())[0].figure
+            figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+        finally:
+            for number in set(plt.get_fignums()) - before:
+                plt.close(number)
     data = base64.b64encode(file.getvalue()).decode()
     image = f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
     return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"

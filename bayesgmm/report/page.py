@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bayesgmm.analysis.facts import Facts, notes
+from bayesgmm.observations import Observations
 from bayesgmm.plots.diagnosis import plot_predictive_check
 from bayesgmm.plots.memberships import plot_doubt
 from bayesgmm.plots.selection import plot_selection
@@ -83,17 +84,23 @@ def described(account: Account, k: int) -> str:
     facts, found = account.facts, account.intervals
     share = ", ".join(f"{100 * float(part[k]):.1f}" for part in found["weights"][2:4])
     means = [f"{name} {uncertainty.cell(found['means'], (k, j))}" for j, name in enumerate(named(facts))]
-    share = f"{100 * facts.weights[k]:.1f} % of the rows [{share}]"
-    return f"Component {k + 1}: {share}, on average {'; '.join(means)}. {facts.rows[k]} rows are most probably of it."
+    share = f"{100 * facts.weights[k]:.1f} % of the rows [{share}]" if facts.n_components > 1 else "all rows"
+    n = facts.rows[k]
+    of_it = f"{n} row{'s' * (n != 1)} {'is' if n == 1 else 'are'} most probably of it"
+    return f"Component {k + 1}: {share}, on average {'; '.join(means)}. {of_it}."
 
 
 def drawn(account: Account) -> str:
     """Rows and components."""
     facts = account.facts
-    if account.X is None:
+    if account.X is None or isinstance(account.X, Observations):  # pictures need plain rows
         return ""
-    alt = f"The {facts.n_samples} rows and the {facts.n_components} fitted components, by {', '.join(facts.columns[:MOST_DESCRIBED])}."
-    return elements.picture(lambda: plot_model(account.model, account.X), alt, "Rows, and components at two standard deviations.")
+    fitted = "the fitted component" if facts.n_components == 1 else f"the {facts.n_components} fitted components"
+    alt = f"The {facts.n_samples} rows and {fitted}, by {', '.join(facts.columns[:MOST_DESCRIBED])}."
+    caption = "Rows, and components at two standard deviations."
+    if facts.n_features == 1:
+        caption = "Rows as a histogram, and the densities of the mixture and of its components."
+    return elements.picture(lambda: plot_model(account.model, account.X), alt, caption)
 
 
 def data(account: Account) -> list[str]:
@@ -147,7 +154,7 @@ def certainty(account: Account) -> list[str]:
     facts, sure = account.facts, account.uncertainty
     said = [text.doubt(facts, at_most=10), text.beside_kmeans(facts), text.bound(facts), text.likelihood(facts)]
     parts = [elements.bullets([sentence for sentence in said if sentence])]
-    if account.X is None or facts.n_components == 1:
+    if account.X is None or facts.n_components == 1 or isinstance(account.X, Observations):
         return parts
     if sure is not None:
         caption = "The rows least surely placed: probability of the most probable component, with its 94 % interval."

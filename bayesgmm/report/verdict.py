@@ -131,7 +131,7 @@ def unjudged(table: Table) -> str:
 
 def reached(agreement: float | None) -> str:
     """How many starts found the fit."""
-    return "" if agreement is None else f"{agreement:.0%} of the starts reach the fit reported."
+    return "" if agreement is None else f"{agreement:.0%} of the starts reach the fit of the model chosen here."
 
 
 SIGNS = "(ELBO, evidence and held-out density: larger is better; BIC and ICL: smaller is better)"
