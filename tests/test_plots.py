@@ -16,8 +16,11 @@ from bayesgmm.analysis.contours import content_levels
 from bayesgmm.plots import (
     plot_beside_kmeans,
     plot_bound,
+    plot_components,
+    plot_criteria,
     plot_density,
     plot_doubt,
+    plot_ellipses,
     plot_pairs,
     plot_responsibilities,
     plot_weights,
@@ -183,3 +186,23 @@ def test_the_view_suits_the_number_of_columns(model, pruned):
 def test_mistakes_of_densities(model, options, said):
     with pytest.raises(ValueError, match=said):
         plot_density(model, FRAME, **options)
+
+
+def test_names_are_labels_and_no_formulas():
+    """A dollar sign is one, a long name is cut, and columns may be given by name."""
+    names = ["cost in $\\bad{$", "n" * 300]
+    x = pd.DataFrame(bg.load_dataset("faithful").x, columns=names)
+    model = bg.GaussianMixture(2, covariance_type="spherical", n_init=1, random_state=0).fit(x)
+    ax = plot_components(model, x, names)
+    ax.figure.canvas.draw()
+    assert ax.get_xlabel() == r"cost in \$\bad{\$" and ax.get_ylabel() == "n" * 37 + "..."
+    with pytest.raises(ValueError, match="column"):
+        plot_components(model, x, (0, 7))
+
+
+def test_the_wrong_thing_is_named():
+    model = bg.GaussianMixture(2)
+    with pytest.raises(ValueError, match=r"uncertainty must be what model.uncertainty\(X\) returns; got GaussianMixture"):
+        plot_ellipses(model)
+    with pytest.raises(ValueError, match="selection must be what bg.select returns; got GaussianMixture"):
+        plot_criteria(model)

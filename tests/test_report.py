@@ -128,6 +128,13 @@ def test_numbers_are_those_of_the_fit(bayes, whole):
         assert prior in words
 
 
+def test_a_table_shows_the_estimates_of_the_fit(bayes, whole):
+    """Not the mean of draws, which the answer would contradict in the last digit."""
+    cells = [c for c in re.findall(r"<td>(.*?)</td>", whole.text) if re.fullmatch(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", c)]
+    assert [cell.split()[0] for cell in cells[:2]] == [f"{weight:.3f}" for weight in bayes.weights_]
+    assert "[94 % interval, 1,000 draws" in " ".join(whole.words.split())
+
+
 def test_the_models_compared_are_those_of_the_models_own_prior(bayes, whole):
     own = bg.select(ROWS, range(1, 6), "full", prior={}, n_init=3)
     words = " ".join(whole.words.split())

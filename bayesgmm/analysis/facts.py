@@ -13,6 +13,9 @@ from bayesgmm.analysis.comparison import kmeans_labels, matched_rows
 from bayesgmm.analysis.evidence import Evidence
 from bayesgmm.analysis.response import n_coefficients
 
+SHOWN = ("bic", "aic", "icl")
+"""Criteria, in this order also in a model that was pickled or loaded."""
+
 TIES = 0.01
 """Share of rows whose label may differ between two computations."""
 
@@ -121,7 +124,7 @@ def gather(model, values: np.ndarray | None, *, title: str | None, units: Sequen
         log_likelihood=float(model.log_likelihood_),
         objective=float(model.lower_bound_),
         n_parameters=int(model.n_parameters_),
-        criteria=dict(model._criteria),
+        criteria={name: model._criteria[name] for name in SHOWN if name in model._criteria},
         weights=model.weights_.tolist(),
         means=model.means_.tolist(),
         spreads=np.sqrt(np.diagonal(dense, axis1=1, axis2=2)).tolist(),

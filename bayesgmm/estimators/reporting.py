@@ -16,6 +16,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.estimators.base import FitError, FitWarning
 from bayesgmm.estimators.bayesian_prior import HYPERPARAMETERS
 from bayesgmm.estimators.data import as_source
+from bayesgmm.estimators.uncertainty import Intervals
 from bayesgmm.frames import to_rows
 from bayesgmm.observations import Observations
 from bayesgmm.progress import Progress
@@ -49,7 +50,8 @@ def account(model: Any, X: Any, *, full: bool, selection: Any, sample_weight: An
         _check_weight(model, _values(rows), sample_weight)
     sure = parts.make("intervals", lambda: _uncertainty(model, rows, weight, seed))
     small = "" if facts.n_samples <= LARGEST else f"the data have more than {LARGEST:,} rows"
-    if selection is None:
+    compared = selection is None
+    if compared:
         selection = parts.make("number of components", lambda: _numbers(model, rows, facts, weight), small)
     return Account(
         model=model,
@@ -59,9 +61,10 @@ def account(model: Any, X: Any, *, full: bool, selection: Any, sample_weight: An
         facts=facts,
         columns=[] if rows is None else _columns(_values(rows), facts),
         fingerprint="" if rows is None else _fingerprint(_values(rows)),
-        intervals=None if sure is None else sure.intervals(PROB),
+        intervals=None if sure is None else _about_fit(sure.intervals(PROB), facts),
         uncertainty=sure,
         selection=selection,
+        compared=compared and selection is not None and model._bayesian,
         diagnosis=parts.make("checks", lambda: model.diagnose(rows, random_state=seed, **weight), small),
         sensitivity=parts.make("sensitivity", lambda: model.sensitivity(rows, **weight), small) if model._bayesian else None,
         prior=_prior(model.prior_) if model._bayesian else [],
@@ -108,6 +111,14 @@ def _uncertainty(model: Any, X: Any, weight: dict, seed: Any):
         return model.uncertainty(X, method="mean_field", random_state=seed, **weight)
 
 
+def _about_fit(intervals: Intervals, facts: Facts) -> Intervals:
+    """The same intervals around the estimates of the fit, from which the mean of the draws differs a little."""
+    for name, own in (("weights", facts.weights), ("means", facts.means), ("standard_deviations", facts.spreads)):
+        drawn = intervals[name]
+        intervals[name] = drawn._replace(mean=np.array(own)[: len(drawn.mean)])
+    return intervals
+
+
 def _numbers(model: Any, X: Any, facts: Facts, weight: dict):
     """The Selection among fits with fewer and more components, of the same structure and prior."""
     k, given = facts.n_components, {name: getattr(model, name, None) for name in HYPERPARAMETERS}
@@ -139,6 +150,8 @@ def _check_weight(model: Any, values: np.ndarray, sample_weight: Any) -> None:
 
 def _command(model: Any, sample_weight: Any) -> str:
     """What makes the fit again."""
+    if model.n_rows_seen_ > model._n_samples:
+        return f"import bayesgmm as bg\n\nmodel = bg.{model!r}\n# learnt in parts: model.partial_fit(rows) for each of them, in their order"
     weight = "" if sample_weight is None else ", sample_weight=sample_weight"
     return f"import bayesgmm as bg\n\nmodel = bg.{model!r}.fit(X{weight})"
 
@@ -180,10 +193,19 @@ def _prior(law: Mixture) -> list[list[str]]:
     """Titles, and each number of the prior: one where all components have the same."""
     lines = [["law", "parameter", "value"]]
     for part in (law.weights, law.components):
-        for name, value in vars(part).items():
-            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-                lines.append([type(part).__name__, name.replace("_", " "), _short(value)])
+        lines += _numbers_of(part)
     return lines
+
+
+def _numbers_of(part: Any) -> list[list[str]]:
+    """Law, name and value of each number of a law, and of the laws that it is made of."""
+    found = []
+    for name, value in vars(part).items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            found.append([type(part).__name__, name.replace("_", " "), _short(value)])
+        elif type(value).__module__.startswith("bayesgmm.core") and hasattr(value, "__dict__"):
+            found += _numbers_of(value)
+    return found
 
 
 def _short(value: np.ndarray) -> str:

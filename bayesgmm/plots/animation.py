@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesgmm.frames import to_rows
-from bayesgmm.plots.style import COLOURS, DATA, ellipse, line, open_frame, style
+from bayesgmm.plots.style import COLOURS, DATA, ellipse, line, open_frame, plain, style
 from bayesgmm.validation import check_column, check_number
 
 STEADY = 25
@@ -110,7 +110,7 @@ def _plane(found: Any, values: np.ndarray, weight: np.ndarray, at: list[int], i:
     low, high = np.nanmin(points, 0), np.nanmax(points, 0)
     margin = 0.08 * (high - low)
     (left, bottom), (right, top) = low - margin, high + margin
-    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel=found.feature_names[at[0]], ylabel=found.feature_names[at[1]])
+    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel=plain(found.feature_names[at[0]]), ylabel=plain(found.feature_names[at[1]]))
     open_frame(ax)
 
 
@@ -129,7 +129,7 @@ def _line(found: Any, values: np.ndarray, weight: np.ndarray, at: list[int], i: 
         total += found.weights[i, k] * density
         ax.plot(grid, found.weights[i, k] * density, **line(k), linewidth=1.4)
     ax.plot(grid, total, color="black", linewidth=1.8, label="mixture")
-    ax.set(xlabel=found.feature_names[at[0]], ylabel="density", xlim=(edges[0], edges[-1]), ylim=(0, 1.5 * heights.max()))
+    ax.set(xlabel=plain(found.feature_names[at[0]]), ylabel="density", xlim=(edges[0], edges[-1]), ylim=(0, 1.5 * heights.max()))
     ax.legend(frameon=False, fontsize="small", loc="upper right")
     open_frame(ax)
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.parameters import dense_covariances
-from bayesgmm.plots.style import DATA, ellipse, line, on_axes, open_frame, style
+from bayesgmm.plots.style import DATA, ellipse, line, on_axes, open_frame, plain, style
+from bayesgmm.validation import check_column
 
 
-def plot_components(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: Any = None):
+def plot_components(model: Any, X: Any, columns: tuple[int | str, int | str] = (0, 1), ax: Any = None):
     """Rows coloured by component with ellipses of two standard deviations; in one dimension a histogram with densities.
 
     Those of Student t components are of twice the scale.
@@ -21,8 +22,8 @@ def plot_components(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: A
     model : fitted GaussianMixture or BayesianGaussianMixture
     X : array or data frame, shape (N, D)
         Rows; paler ones are less certain to belong where they were put, crosses are noise.
-    columns : (int, int)
-        The two columns to show.
+    columns : pair of int or str
+        The two columns to show, by number (from 0) or name.
     ax : matplotlib Axes, optional
 
     Returns
@@ -34,11 +35,12 @@ def plot_components(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: A
     names = column_names(model)
     if model.n_features_in_ == 1:
         _histogram(model, values[:, 0], ax)
-        ax.set(xlabel=names[0], ylabel="density")
+        ax.set(xlabel=plain(names[0]), ylabel="density")
     else:
-        _scatter(model, X, values[:, list(columns)], ax)
-        _ellipses(model, list(columns), ax)
-        ax.set(xlabel=names[columns[0]], ylabel=names[columns[1]])
+        shown = [check_column(column, names) for column in columns]
+        _scatter(model, X, values[:, shown], ax)
+        _ellipses(model, shown, ax)
+        ax.set(xlabel=plain(names[shown[0]]), ylabel=plain(names[shown[1]]))
     ax.legend(frameon=False, fontsize="small")
     return open_frame(ax)
 

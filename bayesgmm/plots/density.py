@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.analysis.contours import content_levels
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.plots.components import plot_components
-from bayesgmm.plots.style import DATA, LINES, on_axes, open_frame
+from bayesgmm.plots.style import DATA, LINES, on_axes, open_frame, plain
 from bayesgmm.validation import check_column
 
 SHARES = (0.5, 0.8, 0.95)
@@ -56,7 +56,7 @@ def plot_density(model: Any, X: Any = None, columns: Any = None, ax: Any = None,
     found, ax = model.marginal(chosen), on_axes(ax, (6, 4.5))
     rows = None if X is None else np.asarray(X, float)[:, chosen]
     (_curve if len(chosen) == 1 else _contours)(found, rows, sorted(shares), ax)
-    ax.set(xlabel=names[chosen[0]], ylabel="density" if len(chosen) == 1 else names[chosen[1]])
+    ax.set(xlabel=plain(names[chosen[0]]), ylabel="density" if len(chosen) == 1 else plain(names[chosen[1]]))
     return open_frame(ax)
 
 
@@ -142,5 +142,5 @@ def _panel(model: Any, X: Any, i: int, j: int, up: int, across: int, ax) -> None
         if not model.posterior_.n_noise:
             grid = np.linspace(np.nanmin(values), np.nanmax(values), 4 * POINTS)
             ax.plot(grid, np.exp(model.marginal(up).log_density(grid[:, None])), color="black", linewidth=1.4)
-        ax.set(xlabel=column_names(model)[up], ylabel="density" if i == 0 else "", yticks=[])
+        ax.set(xlabel=plain(column_names(model)[up]), ylabel="density" if i == 0 else "", yticks=[])
         open_frame(ax)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.style import DATA, on_axes, open_frame, style
+from bayesgmm.plots.style import DATA, on_axes, open_frame, plain, style
 from bayesgmm.validation import check_column
 
 BAND = 0.94
@@ -46,7 +46,7 @@ def plot_predictive_check(diagnosis: Any, column: int | str | None = None, ax: A
     ax.fill_between(edges, *(np.append(part, part[-1]) for part in (low, high)), step="post", color=DRAWN, alpha=0.25, linewidth=0)
     ax.fill_between([], [], [], color=DRAWN, alpha=0.25, linewidth=0, label=f"{BAND:.0%} of data sets drawn from the fit")
     _densities(diagnosis, j, edges, ax)
-    ax.set(xlabel=names[j], ylabel="density", title=f"p = {diagnosis.predictive.column_p[j]:.3f}", xlim=(edges[0], edges[-1]))
+    ax.set(xlabel=plain(names[j]), ylabel="density", title=f"p = {diagnosis.predictive.column_p[j]:.3f}", xlim=(edges[0], edges[-1]))
     ax.set_ylim(0, 1.35 * max(seen.max(), high.max()))
     ax.legend(frameon=False, fontsize="small", loc="upper left", ncols=2)
     return open_frame(ax)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.analysis.regions import draws_region, spread_draws
 from bayesgmm.frames import to_rows
-from bayesgmm.plots.style import LINES, ellipse, on_axes, open_frame, style
+from bayesgmm.plots.style import LINES, check_kind, ellipse, on_axes, open_frame, plain, style
 from bayesgmm.validation import check_column, check_number
 
 
@@ -41,8 +41,11 @@ def plot_ellipses(
     ValueError
         Columns that do not exist, or are not two; numbers out of range; rows with other columns.
     """
+    check_kind("uncertainty", uncertainty, "draws", "model.uncertainty(X)")
     names = uncertainty.feature_names
-    if not isinstance(columns, (tuple, list)) or len(columns) != 2 or len(names) < 2:
+    if len(names) < 2:
+        raise ValueError(f"ellipses need two columns; the fit has one ({names[0]}): plot_intervals and plot_prior_posterior show it.")
+    if not isinstance(columns, (tuple, list)) or len(columns) != 2:
         raise ValueError(f"columns must be two of {', '.join(names)}; got {columns!r}.")
     check_number("n_draws", n_draws, 1, integer=True)
     check_number("prob", prob, 0, high=0.999999, strict=True)
@@ -57,7 +60,7 @@ def plot_ellipses(
     for k in range(uncertainty.draws["means"].shape[1]):
         _mean(uncertainty.draws["means"][:, k][:, at], k, prob, ax)
     ax.plot([], [], color="black", linewidth=0.8, label="two standard deviations, by draw")
-    ax.set(xlabel=names[at[0]], ylabel=names[at[1]])
+    ax.set(xlabel=plain(names[at[0]]), ylabel=plain(names[at[1]]))
     ax.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize="small", title=f"filled: {100 * prob:.3g}% region of the mean")
     ax.get_legend().get_title().set_fontsize("small")
     return open_frame(ax)

@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm.analysis.comparison import kmeans_labels, names_of
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.plots.components import plot_components
-from bayesgmm.plots.style import open_frame, style
+from bayesgmm.plots.style import open_frame, plain, style
 
 
 def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), axes: Any = None, seed: int = 0):
@@ -49,7 +49,7 @@ def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax
     if len(names) == 2:
         _borders(centres[:, list(columns)], values[:, list(columns)].std(0), axes[0])
     told = f"k-means: {(cluster != labels).sum()} of {len(labels)} rows elsewhere"
-    axes[0].set(title=told, xlabel=names[columns[0]], ylabel=names[columns[1]])
+    axes[0].set(title=told, xlabel=plain(names[columns[0]]), ylabel=plain(names[columns[1]]))
     axes[1].set(title="mixture")
     return np.asarray(axes)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.facts import column_names
-from bayesgmm.plots.style import on_axes, open_frame, style
+from bayesgmm.plots.style import on_axes, open_frame, plain, style
 from bayesgmm.validation import check_option
 
 KINDS = ("sorted", "heat map", "ternary")
@@ -112,6 +112,6 @@ def plot_doubt(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax: Any = 
         label = "noise" if noise else f"component {k + 1}"
         ax.scatter(*points[mine].T, s=size, c=colour, marker=marker, alpha=0.6, linewidths=1 if noise else 0)
         ax.plot([], [], marker=marker, color=colour, linestyle="", label=label)
-    ax.set(xlabel=names[columns[0]], ylabel=names[columns[1]])
+    ax.set(xlabel=plain(names[columns[0]]), ylabel=plain(names[columns[1]]))
     ax.legend(frameon=False, fontsize="small", title="larger: less certain", title_fontsize="small")
     return open_frame(ax)

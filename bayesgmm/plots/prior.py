@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.marginals import QUANTITIES, marginals
 from bayesgmm.core.noise import tails
-from bayesgmm.plots.style import DATA, line, on_axes, style
+from bayesgmm.plots.style import DATA, line, on_axes, plain, style
 from bayesgmm.validation import check_column, check_option
 
 WORDS = {"weights": "weight", "means": "mean of {}", "standard_deviations": "standard deviation of {}"}
@@ -57,7 +57,7 @@ def plot_prior_posterior(model: Any, quantity: str = "means", column: int | str 
     ax.fill_between([], [], [], color=style(0)[0], alpha=0.45, label="posterior")
     ax.set_yticks(np.arange(k), [f"component {c + 1}" for c in range(k)])
     ax.tick_params(axis="y", length=0)
-    what = WORDS[quantity].format(names[j])
+    what = WORDS[quantity].format(plain(names[j]))
     ax.set(xlabel=what if tails(model.posterior_.components) is None else what.replace("standard deviation", "scale"))
     ax.set(ylim=(k - 1 + 0.12, -1.1), xlim=(found.grid[0], found.grid[-1]))
     ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)

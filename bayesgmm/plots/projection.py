@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.style import DATA, ellipse, line, on_axes, open_frame, style
+from bayesgmm.plots.style import DATA, ellipse, line, on_axes, open_frame, plain, style
 
 
 def plot_projection(projection: Any, ax: Any = None):
@@ -33,7 +33,7 @@ def _label(projection: Any, r: int) -> str:
     """The direction in words: its share, and the two columns most correlated with it."""
     related = projection.correlations[:, r]
     most = np.argsort(-np.abs(related), kind="stable")[:2]
-    named = ", ".join(f"{projection.feature_names[j]} {related[j]:+.2f}".replace("-", "\N{MINUS SIGN}") for j in most)
+    named = ", ".join(f"{plain(projection.feature_names[j])} {related[j]:+.2f}".replace("-", "\N{MINUS SIGN}") for j in most)
     return f"direction {r + 1} ({projection.share[r]:.0%}): correlation with\n{named}"
 
 

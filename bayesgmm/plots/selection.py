@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.selection import CRITERIA, chosen_row, share_by
-from bayesgmm.plots.style import COLOURS, DATA, open_frame
+from bayesgmm.plots.style import COLOURS, DATA, check_kind, open_frame
 from bayesgmm.validation import check_option
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
@@ -103,6 +103,7 @@ def plot_criteria(selection: Any, criteria: Sequence[str] | None = None, axes: A
     ValueError
         A criterion that does not exist or was not computed, or none; fewer axes than criteria.
     """
+    check_kind("selection", selection, "table", "bg.select")
     table = selection.table
     known = [name for name in CRITERIA if np.isfinite(table[name]).any()]
     given = known if criteria is None else [criteria] if isinstance(criteria, str) else list(criteria)

@@ -13,6 +13,9 @@ MARKERS = "os^Dv<>P"
 
 LINES = ("-", "--", "-.", ":")
 
+LONGEST = 40
+"""Characters of a name that fit an axis."""
+
 DATA = "#d9d9d9"
 """Colour of rows that belong to no component in particular."""
 
@@ -25,6 +28,24 @@ def style(k: int) -> tuple[str, str]:
 def line(k: int) -> dict[str, Any]:
     """Colour and kind of the line of component ``k``."""
     return {"color": style(k)[0], "linestyle": LINES[k % len(LINES)]}
+
+
+def plain(name: str) -> str:
+    """The name of a column as a label: short enough for an axis, and a dollar sign is no formula."""
+    shown = name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
+    return shown.replace("$", r"\$")
+
+
+def check_kind(name: str, value: Any, attribute: str, made_by: str) -> None:
+    """Whether a plot was given what it draws.
+
+    Raises
+    ------
+    ValueError
+        Something else.
+    """
+    if not hasattr(value, attribute):
+        raise ValueError(f"{name} must be what {made_by} returns; got {type(value).__name__}.")
 
 
 def on_axes(ax: Any, size: tuple[float, float]):

@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm.analysis import partitions
 from bayesgmm.analysis.comparison import names_of
 from bayesgmm.frames import to_rows
-from bayesgmm.plots.style import MARKERS, on_axes, style
+from bayesgmm.plots.style import MARKERS, on_axes, plain, style
 from bayesgmm.validation import brief, check_column, check_number, check_option
 
 QUANTITIES = {"weights": "weight", "means": "mean of {}", "standard_deviations": "standard deviation of {}"}
@@ -90,7 +90,7 @@ def _column(uncertainty: Any, quantity: str, column: int | str | None) -> tuple[
             raise ValueError(f"column is for means and standard deviations; weights have none. Got {brief(column)}.")
         return None, ""
     j = 0 if column is None else check_column(column, names)
-    return j, names[j]
+    return j, plain(names[j])
 
 
 def _checked_others(uncertainty: Any, others: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
@@ -287,7 +287,7 @@ def _points(uncertainty: Any, X: Any, columns: tuple) -> tuple[np.ndarray, list[
         same = values.shape[1] == len(names)
         names = list(given or (names if same else [f"x{j}" for j in range(values.shape[1])]))
     if len(names) == 1:
-        return np.column_stack([values[:, 0], np.arange(len(values))]), [names[0], "row, counted from 0"]
+        return np.column_stack([values[:, 0], np.arange(len(values))]), [plain(names[0]), "row, counted from 0"]
     if not isinstance(columns, (tuple, list)) or len(columns) != 2:
         raise ValueError(f"columns must be a pair of columns, by number or name; got {brief(columns)}.")
     places = [
@@ -296,7 +296,7 @@ def _points(uncertainty: Any, X: Any, columns: tuple) -> tuple[np.ndarray, list[
         else int(check_number("columns", c, 0, high=len(names) - 1, integer=True))
         for c in columns
     ]
-    return values[:, places], [names[j] for j in places]
+    return values[:, places], [plain(names[j]) for j in places]
 
 
 def _partitions(centre: np.ndarray, ball: Any, loss: str) -> dict[str, np.ndarray]:

@@ -28,6 +28,8 @@ class Account:
     intervals : Intervals or None
     uncertainty : Uncertainty or None
     selection : Selection or None
+    compared : bool
+        Whether the selection was made for this report.
     diagnosis : Diagnosis or None
     sensitivity : Sensitivity or None
     prior : list of list of str
@@ -50,6 +52,7 @@ class Account:
     intervals: Any
     uncertainty: Any
     selection: Any
+    compared: bool
     diagnosis: Any
     sensitivity: Any
     prior: list[list[str]]

@@ -93,7 +93,6 @@ def picture(draw: Callable[[], Any], alt: str, caption: str) -> str:
 
     with matplotlib.rc_context(), plt.ioff():
         matplotlib.rcdefaults()
-        matplotlib.rcParams["text.parse_math"] = False  # "$" in the name of a column is a "$"
         before, file = set(plt.get_fignums()), io.BytesIO()
         try:
             figure = np.ravel(draw())[0].figure

@@ -23,6 +23,12 @@ MOST_DESCRIBED = 8
 
 MARKS = {checked.FINE: "✓ fine", checked.ATTENTION: "! attention", checked.UNKNOWN: "? not known"}
 
+COMPARED = (
+    "These are fits of the same rows, structure and prior of the components with exactly so many components and Dirichlet weights, so that "
+    "the one with as many components as the fit of this report need not be that fit."
+)
+"""What stands beside a comparison that was made for the report."""
+
 ALWAYS = (
     "Intervals and probabilities of rows take the number of components and the covariance structure as given.",
     "Rows count as independent of one another.",
@@ -107,7 +113,8 @@ def data(account: Account) -> list[str]:
     """What the rows are."""
     parts = [elements.paragraph(text.heading(account.facts))]
     if account.columns:
-        parts.append(elements.table(account.columns, "Columns of the data, numbers that are there"))
+        weighted = "" if account.facts.n_rows == account.facts.n_samples else ", without their weights"
+        parts.append(elements.table(account.columns, f"Columns of the data, numbers that are there{weighted}"))
         parts.append(elements.paragraph(f"SHA-256 of the rows (64-bit floating point, row by row): {account.fingerprint}"))
     return parts
 
@@ -117,7 +124,7 @@ def components(account: Account) -> list[str]:
     found = account.intervals
     if found is None:
         return [html.components(account.facts)]
-    caption = f"{found.heading}; mean [{100 * found.prob:g} % interval]"
+    caption = f"Estimates of the fit [{100 * found.prob:g} % interval, {found.heading}]."
     spread = uncertainty.SPREAD[found.heavy]
     more = [f"{title}: {uncertainty.listed(found[name])}" for name, title in uncertainty.MORE.items() if name in found]
     rows = elements.paragraph(f"Rows most probably of each component: {', '.join(map(str, account.facts.rows))}.")
@@ -132,11 +139,14 @@ def selection(account: Account) -> list[str]:
     found = account.selection
     if found is None:
         return []
-    best = elements.table(verdict.lines(found.table), f"The best of {found.table.n_rows} models {verdict.SIGNS}")
+    lines = verdict.lines(found.table)
+    which = "The models" if len(lines) > found.table.n_rows else f"The best of {found.table.n_rows} models"
+    best = elements.table(lines, f"{which} {verdict.SIGNS}")
     alt = f"{found.criterion} of every model against the number of components; {found.n_components} is chosen."
     caption = f"The criterion that decided ({found.criterion}) against the number of components."
     other = disagreement(account)
-    return [elements.bullets(found.sentences), other, best, elements.picture(lambda: plot_selection(found), alt, caption)]
+    compared = elements.paragraph(COMPARED) if account.compared else ""
+    return [elements.bullets(found.sentences), other, compared, best, elements.picture(lambda: plot_selection(found), alt, caption)]
 
 
 def disagreement(account: Account) -> str:

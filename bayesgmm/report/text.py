@@ -107,7 +107,7 @@ def doubt(facts: Facts, at_most: int = 5) -> str:
     if facts.n_components == 1 and not facts.doubtful:
         return "One component: no row is in doubt."
     if not facts.doubtful:
-        return "No row is in doubt: each belongs where it was put with probability above 0.99."
+        return "No row is in doubt: under this fit each belongs where it was put with probability above 0.99."
     name = lambda k: str(k + 1) if k < facts.n_components else "noise"  # noqa: E731
     rows = [f"row {d.row} ({d.probability:.2f} in {name(d.first)} / {d.other:.2f} in {name(d.second)})" for d in facts.doubtful[:at_most]]
     return f"Least certain (rows count from 0): {', '.join(rows)}."
