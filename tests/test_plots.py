@@ -204,5 +204,5 @@ def test_the_wrong_thing_is_named():
     model = bg.GaussianMixture(2)
     with pytest.raises(ValueError, match=r"uncertainty must be what model.uncertainty\(X\) returns; got GaussianMixture"):
         plot_ellipses(model)
-    with pytest.raises(ValueError, match="selection must be what bg.select returns; got GaussianMixture"):
+    with pytest.raises(ValueError, match=r"selection must be what bg\.select returns; got GaussianMixture"):
         plot_criteria(model)
