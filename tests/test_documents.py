@@ -59,7 +59,10 @@ def test_code_in_docs_runs(page, tmp_path):
 def test_links_lead_to_files(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert (page.parent / target).exists(), f"{page.name} links to {target}, which does not exist"
+        if target == "gallery/index":  # made of the examples when the site is built; docs/check_site.py follows it
+            continue
+        place = page.parent / target
+        assert place.exists() or place.with_suffix(".rst").exists(), f"{page.name} links to {target}, which does not exist"
 
 
 def test_old_faithful_example_states_the_bounds_it_prints(tmp_path):

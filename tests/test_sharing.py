@@ -108,7 +108,7 @@ def test_empty_components_have_no_say(word):
     own, rows = free_moments(structure, 3)
     more = jnp.concatenate([own, structure.identity(3).astype(float)[None]])
     found = shared(structure, sharing, more, jnp.append(rows, 0))
-    np.testing.assert_allclose(found[:K], shared(structure, sharing, own, rows), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found[:K], shared(structure, sharing, own, rows), rtol=1e-9, atol=1e-10)  # some are found by iteration
     assert np.isfinite(found).all() and (structure.smallest(found) > 0).all()
 
 
