@@ -87,16 +87,20 @@ class MixtureEstimator(Usable, Telling):
         FitWarning
             The fit did not converge, or was interrupted (Ctrl-C) while it read rows from a source: it then holds the best found so far.
         """
+        data, robust, prior = self._begun(X, sample_weight, checkpoint, passes)
+        fit = data.finished(lambda: self._search(prior, data.problem, data.training))
+        store(self, fit, data, robust.noise_box)
+        self._report_collapse(fit, data.problem)
+        return self
+
+    def _begun(self, X: Any, sample_weight: Any, checkpoint: Any = None, passes: str = "exact") -> tuple[Any, Robust, Any]:
+        """Parameters and rows read and checked, what noise and tails need of them, and the prior in inner coordinates."""
         check_common(self)
         data = read_data(self, X, sample_weight, checkpoint, passes)
         check_columns_of(self.covariance_type, data.problem.n_features)
         check_combined(self, data)
         robust = Robust(self.noise, self.student_t, region(self.noise, data))
-        prior = robust.whole(self._prior(data.problem), data.problem.coordinates)
-        fit = data.finished(lambda: self._search(prior, data.problem, data.training))
-        store(self, fit, data, robust.noise_box)
-        self._report_collapse(fit, data.problem)
-        return self
+        return data, robust, robust.whole(self._prior(data.problem), data.problem.coordinates)
 
     def _prior(self, problem: Problem) -> Any:
         """What the parameters say, in inner coordinates."""

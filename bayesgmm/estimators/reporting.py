@@ -46,8 +46,9 @@ def account(model: Any, X: Any, *, full: bool, selection: Any, sample_weight: An
     facts = model.facts(rows, title=said["title"], units=said["units"])
     parts = _Parts(full and rows is not None, facts, said["verbose"])
     weight, seed = {"sample_weight": sample_weight}, said["random_state"]
-    if rows is not None:
-        _check_weight(model, _values(rows), sample_weight)
+    values = None if rows is None else rows.values if isinstance(rows, Observations) else to_rows(rows).values
+    if values is not None:
+        _check_weight(model, values, sample_weight)
     sure = parts.make("intervals", lambda: _uncertainty(model, rows, weight, seed))
     small = "" if facts.n_samples <= LARGEST else f"the data have more than {LARGEST:,} rows"
     compared = selection is None
@@ -59,8 +60,8 @@ def account(model: Any, X: Any, *, full: bool, selection: Any, sample_weight: An
         question=said["question"] or _question(facts),
         command=said["command"] or _command(model, sample_weight),
         facts=facts,
-        columns=[] if rows is None else _columns(_values(rows), facts),
-        fingerprint="" if rows is None else _fingerprint(_values(rows)),
+        columns=[] if values is None else _columns(values, facts),
+        fingerprint="" if values is None else _fingerprint(values),
         intervals=None if sure is None else _about_fit(sure.intervals(PROB), facts),
         uncertainty=sure,
         selection=selection,
@@ -179,10 +180,6 @@ def _columns(values: np.ndarray, facts: Facts) -> list[list[str]]:
         found = [there.mean(), there.std(ddof=min(1, len(there) - 1)), there.min(), np.median(there), there.max()]
         lines.append([f"{name} ({unit})" if unit else name, str(len(there)), *map(number, map(float, found))])
     return lines
-
-
-def _values(X: Any) -> np.ndarray:
-    return X.values if isinstance(X, Observations) else to_rows(X).values
 
 
 def _fingerprint(values: np.ndarray) -> str:

@@ -11,7 +11,7 @@ from bayesgmm.estimators.diagnosis import Diagnosis, diagnose
 from bayesgmm.estimators.reporting import account
 from bayesgmm.estimators.training import read_known
 from bayesgmm.inference.arrange import Known
-from bayesgmm.report import html, page, text
+from bayesgmm.report import elements, html, page, text
 from bayesgmm.storage import as_path, check_place
 
 
@@ -112,7 +112,7 @@ class Telling:
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         if not self.__sklearn_is_fitted__():
-            return html.escaped_block(repr(self))
+            return elements.preformatted(repr(self))
         return html.fragment(self.facts())
 
     def report(

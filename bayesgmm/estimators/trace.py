@@ -11,10 +11,7 @@ from bayesgmm.analysis import rows
 from bayesgmm.analysis.parameters import dense_covariances, published
 from bayesgmm.core.noise import tails
 from bayesgmm.estimators.base import in_float64, to_numpy
-from bayesgmm.estimators.covariance_types import check_columns_of
-from bayesgmm.estimators.data import as_source, read_data
-from bayesgmm.estimators.robust import Robust, check_combined, region
-from bayesgmm.estimators.training import check_common
+from bayesgmm.estimators.data import as_source
 from bayesgmm.inference.restarts import Fit, Settings, advance
 from bayesgmm.validation import check_number
 
@@ -78,16 +75,11 @@ class Trace:
 @in_float64
 def trace(estimator: Any, X: Any, sample_weight: Any, n_passes: int, tol: float) -> Trace:
     """See `MixtureEstimator.trace`."""
-    check_common(estimator)
     check_number("n_passes", n_passes, 1, high=MOST_PASSES, integer=True)
     check_number("tol", tol, 0)
     if as_source(X) is not None:
         raise ValueError("trace takes rows in memory; give a sample of those that are read as they are needed.")
-    data = read_data(estimator, X, sample_weight)
-    check_columns_of(estimator.covariance_type, data.problem.n_features)
-    check_combined(estimator, data)
-    robust = Robust(estimator.noise, estimator.student_t, region(estimator.noise, data))
-    prior = robust.whole(estimator._prior(data.problem), data.problem.coordinates)
+    data, _, prior = estimator._begun(X, sample_weight)
     start = estimator._starts(prior, data.problem, data.training)[0]()
     fit, seen = advance(prior, start, data.problem, ONE, 0), []
     while True:

@@ -10,8 +10,8 @@ import numpy as np
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.marginals import QUANTITIES, marginals
 from bayesgmm.core.noise import tails
-from bayesgmm.plots.style import DATA, line, on_axes, plain, style
-from bayesgmm.validation import check_column, check_option
+from bayesgmm.plots.style import DATA, line, on_axes, quantity_column, style
+from bayesgmm.validation import check_option
 
 WORDS = {"weights": "weight", "means": "mean of {}", "standard_deviations": "standard deviation of {}"}
 SHARE = 0.85
@@ -42,13 +42,10 @@ def plot_prior_posterior(model: Any, quantity: str = "means", column: int | str 
         A quantity or column that does not exist; a model without a posterior law; the weight of a single component, which is 1.
     """
     check_option("quantity", quantity, QUANTITIES)
-    names = column_names(model)
-    if quantity == "weights" and column is not None:
-        raise ValueError(f"column is for means and standard deviations; weights have none. Got {column!r}.")
-    j = 0 if column is None else check_column(column, names)
+    j, name = quantity_column(column_names(model), quantity, column)
     _check(model, quantity)
     with jax.enable_x64(True):
-        found = marginals(model.prior_, model.posterior_, quantity, j)
+        found = marginals(model.prior_, model.posterior_, quantity, j or 0)
     k = model.n_components_
     ax = on_axes(ax, (6.0, 1.4 + 0.62 * k))
     for c in range(k):
@@ -57,7 +54,7 @@ def plot_prior_posterior(model: Any, quantity: str = "means", column: int | str 
     ax.fill_between([], [], [], color=style(0)[0], alpha=0.45, label="posterior")
     ax.set_yticks(np.arange(k), [f"component {c + 1}" for c in range(k)])
     ax.tick_params(axis="y", length=0)
-    what = WORDS[quantity].format(plain(names[j]))
+    what = WORDS[quantity].format(name)
     ax.set(xlabel=what if tails(model.posterior_.components) is None else what.replace("standard deviation", "scale"))
     ax.set(ylim=(k - 1 + 0.12, -1.1), xlim=(found.grid[0], found.grid[-1]))
     ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.validation import brief, check_column
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
 """Okabe & Ito's palette, told apart by colour-blind readers; it repeats with other markers."""
 
@@ -34,6 +36,22 @@ def plain(name: str) -> str:
     """The name of a column as a label: short enough for an axis, and a dollar sign is no formula."""
     shown = name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
     return shown.replace("$", r"\$")
+
+
+def quantity_column(names: list[str], quantity: str, column: int | str | None) -> tuple[int | None, str]:
+    """Number and label of the column whose means or standard deviations are drawn, the first by default; no number for weights.
+
+    Raises
+    ------
+    ValueError
+        A column that does not exist, or one of weights.
+    """
+    if quantity == "weights":
+        if column is not None:
+            raise ValueError(f"column is for means and standard deviations; weights have none. Got {brief(column)}.")
+        return None, ""
+    j = 0 if column is None else check_column(column, names)
+    return j, plain(names[j])
 
 
 def check_kind(name: str, value: Any, attribute: str, made_by: str) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from bayesgmm.analysis import partitions
 from bayesgmm.analysis.comparison import names_of
 from bayesgmm.frames import to_rows
-from bayesgmm.plots.style import MARKERS, on_axes, plain, style
-from bayesgmm.validation import brief, check_column, check_number, check_option
+from bayesgmm.plots.style import MARKERS, on_axes, plain, quantity_column, style
+from bayesgmm.validation import brief, check_number, check_option
 
 QUANTITIES = {"weights": "weight", "means": "mean of {}", "standard_deviations": "standard deviation of {}"}
 """Quantities that `plot_intervals` draws, with the words on the axis."""
@@ -64,7 +64,7 @@ def plot_intervals(
         An option that does not exist; ``others`` with other components or columns.
     """
     check_option("quantity", quantity, QUANTITIES)
-    j, name = _column(uncertainty, quantity, column)
+    j, name = quantity_column(uncertainty.feature_names, quantity, column)
     sources = [(uncertainty.method.replace("_", " ").replace("gibbs", "Gibbs"), uncertainty), *_checked_others(uncertainty, others)]
     found = [each.intervals(prob)[quantity] for _, each in sources]
     if len({each.mean.shape for each in found}) > 1:
@@ -80,17 +80,6 @@ def plot_intervals(
     ax.tick_params(axis="y", length=0)
     ax.legend(title=f"mean and {100 * prob:.3g}% interval", title_fontsize=LETTER, fontsize=LETTER, frameon=False, loc="upper right")
     return _plain(ax)
-
-
-def _column(uncertainty: Any, quantity: str, column: int | str | None) -> tuple[int | None, str]:
-    """Number and name of the column wanted; no number for weights."""
-    names = uncertainty.feature_names
-    if quantity == "weights":
-        if column is not None:
-            raise ValueError(f"column is for means and standard deviations; weights have none. Got {brief(column)}.")
-        return None, ""
-    j = 0 if column is None else check_column(column, names)
-    return j, plain(names[j])
 
 
 def _checked_others(uncertainty: Any, others: Mapping[str, Any] | None) -> list[tuple[str, Any]]:

@@ -52,7 +52,7 @@ def preformatted(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
 
 
-def table(lines: Sequence[Sequence[Any]], caption: str, words: bool = False) -> str:
+def table(lines: Sequence[Sequence[Any]], caption: str = "", words: bool = False) -> str:
     """A table whose first line and first column are titles; it scrolls in a box of its own where the page is narrow.
 
     Parameters
@@ -60,6 +60,7 @@ def table(lines: Sequence[Sequence[Any]], caption: str, words: bool = False) -> 
     lines : list of list
         Titles, then the lines; every cell is shown as text.
     caption : str
+        Also the name of the box; none where a heading says it already.
     words : bool
         Cells hold sentences, which are set flush left.
     """
@@ -68,9 +69,10 @@ def table(lines: Sequence[Sequence[Any]], caption: str, words: bool = False) -> 
     for first, *cells in lines[1:]:
         rest = "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
         body.append(f'<tr><th scope="row">{escape(str(first))}</th>{rest}</tr>')
-    inner = f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    box = f'class="scroll{" words" if words else ""}" role="region" tabindex="0" aria-label="{escape(caption)}"'
-    return f"<div {box}>{inner}</div>"
+    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    inner = f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    name = f' role="region" tabindex="0" aria-label="{escape(caption)}"' if caption else ""
+    return f'<div class="scroll{" words" if words else ""}"{name}>{inner}</div>'
 
 
 def section(name: str, title: str, *parts: str) -> str:

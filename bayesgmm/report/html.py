@@ -7,8 +7,6 @@ from bayesgmm.report import elements, text
 
 STYLE = elements.STYLE[elements.STYLE.index(".bayesgmm") : elements.STYLE.index("@media")]
 
-escaped_block = elements.preformatted
-
 
 def lines(facts: Facts) -> list[list[str]]:
     """Titles, and weight, means and standard deviations of each component."""

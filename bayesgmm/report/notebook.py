@@ -9,16 +9,15 @@ import numpy as np
 
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.report import diagnosis as checked
+from bayesgmm.report import elements, verdict
 from bayesgmm.report import uncertainty as intervals_of
-from bayesgmm.report import verdict
-from bayesgmm.report.html import escaped_block
 from bayesgmm.report.text import number
 
 STYLE = """
 .bayesgmm table{border-collapse:collapse;margin:.6rem 0;background:transparent;color:inherit}
 .bayesgmm th,.bayesgmm td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid rgba(128,128,128,.4);background:transparent}
 .bayesgmm thead th{border-bottom:2px solid rgba(128,128,128,.9)}
-.bayesgmm th:first-child,.bayesgmm td.said{text-align:left}
+.bayesgmm th:first-child,.bayesgmm .words :is(th,td){text-align:left}
 .bayesgmm p{margin:.4rem 0;max-width:70rem}
 .bayesgmm .scroll{overflow-x:auto}
 """
@@ -38,23 +37,13 @@ def _paragraph(said: str, strong: str = "") -> str:
     return f"<p>{first}{escape(said)}</p>" if said or strong else ""
 
 
-def _table(lines: list[list[str]], words: int | None = None) -> str:
-    """Lines of cells, the first the titles; column ``words`` holds sentences."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in lines[0])
-    body, left = [], ' class="said"'
-    for first, *cells in lines[1:]:
-        rest = "".join(f"<td{left if j == words else ''}>{escape(cell)}</td>" for j, cell in enumerate(cells, 1))
-        body.append(f'<tr><th scope="row">{escape(first)}</th>{rest}</tr>')
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-
-
 def selection(found: Any) -> str:
     """Verdict and best models."""
     answer, said = verdict.answer(found.table, found.criterion), " ".join(found.verdict.split())
     more = found.table.n_rows - MOST_MODELS
     read_as = verdict.SIGNS + (f" ({more} more models in .table)" if more > 0 else "")
     lines = verdict.lines(found.table, MOST_MODELS)
-    return _wrapped(_paragraph(said.removeprefix(answer).strip(), answer), _table(lines), _paragraph(read_as))
+    return _wrapped(_paragraph(said.removeprefix(answer).strip(), answer), elements.table(lines), _paragraph(read_as))
 
 
 def intervals(found: Any) -> str:
@@ -67,7 +56,7 @@ def _intervals(found: Any) -> list[str]:
     if not set(intervals_of.TABLE) <= set(found):
         return [heading, *(_paragraph(f"{name}: {intervals_of.listed(each)}") for name, each in found.items())]
     titles = {"means": "mean", "standard_deviations": intervals_of.SPREAD[found.heavy]}
-    tables = [_table(intervals_of.lines(found, name, title)) for name, title in titles.items()]
+    tables = [elements.table(intervals_of.lines(found, name, title)) for name, title in titles.items()]
     more = [f"{title}: {intervals_of.listed(found[name])}" for name, title in intervals_of.MORE.items() if name in found]
     return [heading, *tables, *map(_paragraph, more)]
 
@@ -83,13 +72,13 @@ def diagnosis(found: Any) -> str:
     """A line for each check."""
     said = found.checks
     lines = [["", "check", "what was seen"], *([check.verdict, check.name, check.text] for check in said)]
-    return _wrapped(_paragraph("", checked.heading(found, said)), _table(lines, words=2))
+    return _wrapped(_paragraph("", checked.heading(found, said)), elements.table(lines, words=True))
 
 
 def kmeans(model: Any) -> str:
     """Centres and sizes of the clusters."""
     if not model.__sklearn_is_fitted__():
-        return escaped_block(repr(model))
+        return elements.preformatted(repr(model))
     k, labels = len(model.cluster_centers_), getattr(model, "labels_", None)
     sizes = None if labels is None else np.bincount(labels, minlength=k)
     lines = [["cluster", *column_names(model)] + ["rows"] * (sizes is not None)]
@@ -97,4 +86,4 @@ def kmeans(model: Any) -> str:
         lines.append([str(c + 1), *map(number, map(float, centre))] + ([] if sizes is None else [f"{sizes[c]:,}"]))
     passes = f"{model.n_iter_} pass{'es' * (model.n_iter_ != 1)}"
     said = f"k-means: {k} cluster{'s' * (k != 1)}. Sum of squared distances to the centres {number(model.inertia_)}, {passes}."
-    return _wrapped(_paragraph(said), _table(lines))
+    return _wrapped(_paragraph(said), elements.table(lines))
