@@ -60,6 +60,9 @@ LAPACK_WAITS = jax.__version_info__ < (0, 11, 2)
 UNROLLED = 3
 """Size up to which a loop over rows is written out."""
 
+BLOCK, MANY = 64, 128
+"""Rows of a block, and size of a matrix above which loops are over blocks: each step reads the whole matrix, so there must be few."""
+
 
 def cholesky(matrix: jax.Array) -> jax.Array:
     """Lower Cholesky factors (..., D, D); not a number where a matrix is not positive definite."""
@@ -83,6 +86,8 @@ def _solve_by_lapack(factor, b):
 
 
 def _cholesky_by_columns(matrix):
+    if matrix.shape[-1] > MANY:
+        return _cholesky_by_blocks(matrix)
     rows = jnp.arange(matrix.shape[-1])
 
     def column(j, factor):
@@ -94,7 +99,27 @@ def _cholesky_by_columns(matrix):
     return _through(column, jnp.zeros_like(matrix))
 
 
+def _cholesky_by_blocks(matrix):
+    """Blocks of columns in turn, each by one matrix product and the factor of a block."""
+    size = matrix.shape[-1]
+    matrix = _padded(matrix, 1)
+    rows = jnp.arange(matrix.shape[-1])[:, None]
+
+    def block(j, factor):
+        own = jax.lax.dynamic_slice_in_dim(factor, j * BLOCK, BLOCK, -2)
+        rest = jax.lax.dynamic_slice_in_dim(matrix, j * BLOCK, BLOCK, -1) - factor @ jnp.swapaxes(own, -1, -2)
+        root = _cholesky_by_columns(jax.lax.dynamic_slice_in_dim(rest, j * BLOCK, BLOCK, -2))
+        below = jnp.swapaxes(_solve_by_rows(root, jnp.swapaxes(rest, -1, -2)), -1, -2)
+        below = jax.lax.dynamic_update_slice_in_dim(jnp.where(rows >= j * BLOCK, below, 0), root, j * BLOCK, -2)
+        return jax.lax.dynamic_update_slice_in_dim(factor, below, j * BLOCK, -1)
+
+    return _through(block, jnp.zeros_like(matrix), matrix.shape[-1] // BLOCK)[..., :size, :size]
+
+
 def _solve_by_rows(factor, b):
+    if factor.shape[-1] > MANY:
+        return _solve_by_blocks(factor, b)
+
     def row(i, y):
         own = jax.lax.dynamic_index_in_dim(factor, i, -2, keepdims=False)
         rest = jax.lax.dynamic_index_in_dim(b, i, -2, keepdims=False) - (own[..., None] * y).sum(-2)
@@ -103,9 +128,31 @@ def _solve_by_rows(factor, b):
     return _through(row, jnp.zeros_like(b))
 
 
-def _through(step, start):
-    """All rows of the last-but-one axis in turn."""
-    size = start.shape[-2]
+def _solve_by_blocks(factor, b):
+    """Blocks of rows in turn, each by one matrix product and the solution for a block."""
+    size = b.shape[-2]
+    factor, b = _padded(factor, 1), _padded(b, 0)
+
+    def block(i, y):
+        own = jax.lax.dynamic_slice_in_dim(factor, i * BLOCK, BLOCK, -2)
+        rest = jax.lax.dynamic_slice_in_dim(b, i * BLOCK, BLOCK, -2) - own @ y
+        found = _solve_by_rows(jax.lax.dynamic_slice_in_dim(own, i * BLOCK, BLOCK, -1), rest)
+        return jax.lax.dynamic_update_slice_in_dim(y, found, i * BLOCK, -2)
+
+    return _through(block, jnp.zeros_like(b), b.shape[-2] // BLOCK)[..., :size, :]
+
+
+def _padded(matrix, diagonal):
+    """Rows up to a whole number of blocks; with ``diagonal`` as many columns too, and that many times the identity there."""
+    more = -matrix.shape[-2] % BLOCK
+    beside = jnp.pad(matrix, [(0, 0)] * (matrix.ndim - 2) + [(0, more), (0, more if diagonal else 0)])
+    rows = jnp.arange(beside.shape[-2])
+    return beside + diagonal * jnp.diag(rows >= matrix.shape[-2]).astype(matrix.dtype) if diagonal else beside
+
+
+def _through(step, start, size=None):
+    """All rows of the last-but-one axis in turn, or as many steps as are asked for."""
+    size = size or start.shape[-2]
     if size > UNROLLED:
         return jax.lax.fori_loop(0, size, step, start)
     for i in range(size):

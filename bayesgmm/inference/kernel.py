@@ -5,7 +5,8 @@ statistics = features @ responsibilities^T. Features lie along the first axis, r
 loop over neighbours in memory, and both products are of the kind that XLA runs fastest on CPUs. Components that share their
 covariance need the features 1 and x only. Memory is O(chunk x (features + K)) beyond the data. Where a chunk holds rows so far
 from the origin, relative to the narrowest component, that the product form would lose digits, its scores are computed from
-centred differences instead.
+centred differences instead. Rows of so many columns that no cache holds the products of a few (`wide`) are passed over without
+features: scores from centred differences, and a matrix product for the outer products of each component.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Natural, Stats, centred_scores, product_form
-from bayesgmm.core.structures import with_constant
+from bayesgmm.core.structures import Full, with_constant
 
 CHUNK = 512
 """Rows a chunk: measured. Its arrays stay in a core's own cache, and its operations are too small for XLA to divide among cores, which
 is done for whole parts of the rows instead (`bayesgmm.inference.threads`)."""
 
 MOST_ENTRIES = 2**20
-"""Most numbers held per chunk; but for rows of very many columns, of which a chunk has `FEWEST`."""
+"""Most numbers held per chunk; but for rows of very many components, of which a chunk has `FEWEST`."""
 
 FEWEST = 8
 
@@ -52,9 +53,15 @@ def hard(scores, axis: int = 1):
     return scores.max(axis), jax.nn.one_hot(best, scores.shape[axis], dtype=scores.dtype, axis=axis)
 
 
+def wide(structure, n_features: int) -> bool:
+    """Whether rows have too many columns for their products to be features."""
+    return isinstance(structure, Full) and FEWEST * structure.n_parameters(n_features) > MOST_ENTRIES
+
+
 def row_width(structure, tied: bool, n_features: int, n_components: int) -> int:
     """Numbers held for a row: features, scores and responsibilities."""
-    return 1 + n_features + (0 if tied else structure.n_parameters(n_features)) + 2 * n_components
+    products = 0 if tied or wide(structure, n_features) else structure.n_parameters(n_features)
+    return 1 + n_features + products + 2 * n_components
 
 
 def chunk_rows(structure, tied: bool, n_features: int, n_components: int) -> int:
@@ -80,11 +87,13 @@ def by_form(structure, natural: Natural, form: Callable | None = None) -> Callab
     That is ``form`` or, without it, the product form where no row is so far out that it would lose digits, or else the centred one.
     Whatever is to be done with the scores belongs into ``finish``: to hand them out of the choice costs as much as to compute them.
     """
+    d, size = natural.mean.shape[1], natural.mean.dtype.itemsize
+    if wide(structure, d):
+        form = centred_form
     if form is not None:
         known = form(structure, natural)
         return lambda x, finish: finish(known)
     product, centred = product_form(structure, natural), centred_form(structure, natural)
-    d, size = natural.mean.shape[1], natural.mean.dtype.itemsize
     widest = structure.inner(natural.precision, structure.identity(d).astype(natural.mean.dtype)).max() * (d if structure.rank == 0 else 1)
 
     def choose(x, finish: Callable):
@@ -94,10 +103,21 @@ def by_form(structure, natural: Natural, form: Callable | None = None) -> Callab
     return choose
 
 
+def features_of(structure, n_features: int, tied: bool = False) -> Callable:
+    """What makes features of rows, given as columns, for scores and statistics."""
+    return with_constant if tied or wide(structure, n_features) else structure.features
+
+
+def outer_products(x, share):
+    """Sums (K, D, D) of the outer products of rows (N, D), counted as often as ``share`` (K, N) says."""
+    return jax.lax.map(lambda one: (x.T * one) @ x, share)
+
+
 def from_scores(structure, natural: Natural, finish: Callable) -> Callable:
     """A function of rows (N, D): ``finish`` of their scores (K, N), in the form that `by_form` chooses."""
     choose = by_form(structure, natural)
-    return lambda x: choose(x, lambda form: finish(form(structure.features(x.T))))
+    features = features_of(structure, natural.mean.shape[1])
+    return lambda x: choose(x, lambda form: finish(form(features(x.T))))
 
 
 def scores(structure, natural: Natural) -> Callable:
@@ -171,7 +191,7 @@ def collect_under(
     """`collect`, given the natural parameters and, of a tied model, the ``spread``; ``change`` is made to rows before all else."""
     d, kept, dtype = x.shape[1], natural.level.dtype, x.dtype if change is None else jax.eval_shape(change, x).dtype
     size = chunk_size or chunk_rows(structure, spread is not None, d, len(natural.level))
-    features = structure.features if spread is None else with_constant
+    features, dense = features_of(structure, d, spread is not None), spread is None and wide(structure, d)
     natural = jax.tree.map(lambda a: a.astype(dtype), natural)
     choose, tails = by_form(structure, natural, form), natural.tails
 
@@ -180,18 +200,17 @@ def collect_under(
         values = scores(found)
         norm, resp = assign(values, 0)
         share = resp * weights
-        if tails is None:
-            return (weights @ norm).astype(kept), (found @ share.T).astype(kept), None
-        pull, log_pull = tails.weights(values, d)
-        more = jnp.stack([share.sum(1), (share * log_pull).sum(1)], 1)
-        return (weights @ norm).astype(kept), (found @ (share * pull).T).astype(kept), more.astype(kept)
+        pull, log_pull = (1, None) if tails is None else tails.weights(values, d)
+        sums = found @ (share * pull).T, outer_products(rows, share * pull) if dense else None
+        more = None if tails is None else jnp.stack([share.sum(1), (share * log_pull).sum(1)], 1)
+        return jax.tree.map(lambda a: a.astype(kept), (weights @ norm, sums, more))
 
     def one(rows, weights):
         rows = rows if change is None else change(rows)
         return choose(rows, partial(summed, rows, weights.astype(dtype)))
 
-    log_norm, sums, more = over_devices(accumulate(one, x, weight, size), axis)
-    stats = _packed(structure, sums, d, log_norm, spread)
+    log_norm, (sums, outer), more = over_devices(accumulate(one, x, weight, size), axis)
+    stats = _packed(structure, sums, d, log_norm, outer if dense else spread)
     return stats if more is None else stats._replace(counts=more[:, 0], tails=jnp.stack([stats.counts, more[:, 1]], 1))
 
 
@@ -216,6 +235,8 @@ def shared_spread(posterior: Mixture, x, weight, chunk_size: int | None = None, 
 def _spread(structure, x, weight, chunk_size: int, dtype):
     """Packed sum (1, packed) of the outer products of all rows."""
     d = x.shape[1]
+    if wide(structure, d):
+        return accumulate(lambda rows, weights: outer_products(rows, weights[None]).astype(dtype), x, weight, chunk_size)
     moments = accumulate(lambda rows, weights: (structure.features(rows.T)[1 + d :] @ weights).astype(dtype), x, weight, chunk_size)
     return structure.from_moments(moments, d)[None]
 
@@ -234,11 +255,13 @@ def from_labels(structure, tied: bool, x, labels, n_components: int, weight, chu
 def _given(structure, tied, x, assigned, weight, to_resp, n_components, chunk_size):
     d = x.shape[1]
     size = chunk_size or chunk_rows(structure, False, d, n_components)
-    features = with_constant if tied else structure.features
+    features, dense = features_of(structure, d, tied), not tied and wide(structure, d)
 
     def one(rows, others):
         weights, assigned = others
-        return features(rows.T) @ (to_resp(assigned) * weights[:, None])
+        share = to_resp(assigned) * weights[:, None]
+        return features(rows.T) @ share, outer_products(rows, share.T) if dense else None
 
-    shared = _spread(structure, x, weight, size, x.dtype) if tied else None
-    return _packed(structure, accumulate(one, x, (weight, assigned), size), d, jnp.zeros((), x.dtype), shared)
+    sums, outer = accumulate(one, x, (weight, assigned), size)
+    shared = _spread(structure, x, weight, size, x.dtype) if tied else outer
+    return _packed(structure, sums, d, jnp.zeros((), x.dtype), shared)
