@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from bad_input import MAKERS, X, em, message_of, vb
 
 import bayesgmm as bg
+from bayesgmm.estimators.results import _judge
+from bayesgmm.inference.loop import Outcome
 
 BAD_OPTIONS = [
     ("em", {"n_components": 0}, "n_components must be a whole number of at least 1; got 0."),
@@ -173,3 +178,23 @@ def test_precisions_of_diagonal_components_are_numbers_not_a_matrix():
     model = em(covariance_type="diag", precisions_init=[[1.0, 2.0], [3.0, 4.0]]).fit(X)
     assert model.converged_
     assert "precisions_init must be positive" in message_of(lambda: em(covariance_type="diag", precisions_init=np.eye(2)).fit(X))
+
+
+def test_a_failed_fit_names_the_likely_cause():
+    """Groups whose distance squared holds all digits of their variances: what is left is rounding, and an option is to blame."""
+    far = np.concatenate([X, X + 1e9])
+    with pytest.raises(bg.FitError, match=r"not a number; of components far narrower than their distances reg_covar=0 may leave"):
+        bg.GaussianMixture(2, reg_covar=0, n_init=1, random_state=0).fit(far)
+
+
+@pytest.mark.parametrize("weight", [1e13, 1e-13])
+def test_a_failed_fit_names_its_weights(weight):
+    failed = SimpleNamespace(outcome=Outcome.NONFINITE)
+    data = SimpleNamespace(total=weight * len(X), n_rows=len(X))
+    with pytest.raises(bg.FitError, match=re.escape(f"sample_weight is {weight:g} on average: rescale it")):
+        _judge(bg.GaussianMixture(), failed, data)
+
+
+def test_the_number_of_components_comes_first():
+    for kind in (bg.GaussianMixture, bg.BayesianGaussianMixture):
+        assert kind(3).n_components == 3

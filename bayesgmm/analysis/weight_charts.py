@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.noise import NoiseShare
 from bayesgmm.core.pytree import pytree
-from bayesgmm.core.weights import Dirichlet, PointSticks, PointWeights, StickBreaking
+from bayesgmm.core.weights import Dirichlet, PointSticks, PointWeights, StickBreaking, so_far
 
 
 @pytree
@@ -87,8 +87,7 @@ class Sticks:
 
     def _before(self, values):
         """Sum of ``values`` over the sticks that come before each component's."""
-        ordered = values[self.order]
-        return jnp.zeros_like(values).at[self.order].set(jnp.cumsum(ordered) - ordered)
+        return jnp.zeros_like(values).at[self.order].set(so_far(values[self.order]))
 
     def log_weights(self, z):
         """Log weights (K,) at coordinates (K,); the weights sum to less than 1."""

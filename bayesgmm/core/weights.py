@@ -180,7 +180,7 @@ def _fresh_sticks(n_components: int, shape, rate):
     return ones, ones * shape / rate, jnp.arange(n_components), shape, rate
 
 
-def _so_far(values):
+def so_far(values):
     """Sum of what comes before each value, which keeps its digits beside a large value: no difference of sums."""
     return jnp.concatenate([jnp.zeros_like(values[:1]), jnp.cumsum(values[:-1])])
 
@@ -245,13 +245,13 @@ class StickBreaking:
 
     def _before(self, values):
         """Sum of ``values`` over the sticks that come before each component's."""
-        return jnp.zeros_like(values).at[self.order].set(_so_far(values[self.order]))
+        return jnp.zeros_like(values).at[self.order].set(so_far(values[self.order]))
 
     def posterior(self, counts):
         counts = self._masked(counts)
         order = jnp.argsort(jnp.where(self.alive(), -counts, jnp.inf))
         ordered = counts[order]
-        tail = jnp.zeros_like(counts).at[order].set(_so_far(ordered[::-1])[::-1])
+        tail = jnp.zeros_like(counts).at[order].set(so_far(ordered[::-1])[::-1])
         sticks = replace(self, alpha=self._masked(self.alpha + counts), beta=tail + self.shape / self.rate, order=order)
         if not self.learn:
             return sticks

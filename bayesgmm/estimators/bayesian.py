@@ -143,8 +143,8 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     def __init__(
         self,
-        *,
         n_components=1,
+        *,
         covariance_type="full",
         tol=1e-8,
         reg_covar=1e-6,

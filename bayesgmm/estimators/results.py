@@ -25,13 +25,16 @@ CERTAIN = 0.99
 N_DOUBTFUL = 10
 """Rows kept as the least certain ones."""
 
+EXTREME = 1e12
+"""Average weight of a row from which, or from whose inverse, weights are suspected where a fit fails."""
+
 VAGUE = 0.01
 """Relative error of covariances by rounding from which a fit says so."""
 
 
 def store(estimator: Any, fit: Fit, data: InMemory | FromSource, noise_box: np.ndarray | None = None) -> None:
     """Write the results of a fit, in the user's units and as numpy arrays, onto the estimator; ``noise_box`` (2, D) is where noise is."""
-    _judge(estimator, fit)
+    _judge(estimator, fit, data)
     coordinates = data.problem.coordinates
     found = to_numpy(published(coordinates, fit.prior, fit.result.posterior))
     look = rows.look(found.posterior, to_numpy(coordinates), N_DOUBTFUL, data.keep_labels, data.before)
@@ -55,12 +58,22 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource, noise_box: np.n
     _tell_of_rounding(estimator, fit)
 
 
-def _judge(estimator, fit: Fit) -> None:
+def _judge(estimator, fit: Fit, data: InMemory | FromSource) -> None:
     """Turn an outcome into an error or a warning."""
     if fit.outcome == Outcome.NONFINITE:
-        raise FitError(f"The fit failed: {MESSAGES[fit.outcome]}.")
+        raise FitError(f"The fit failed: {MESSAGES[fit.outcome]}; {_likely_cause(estimator, data)}.")
     if fit.outcome != Outcome.CONVERGED and estimator.max_iter > 0:
         warnings.warn(f"The fit did not converge: {MESSAGES[fit.outcome]}.", FitWarning, stacklevel=5)
+
+
+def _likely_cause(estimator, data: InMemory | FromSource) -> str:
+    """What is most likely to have made a bound infinite, and what to do."""
+    heaviest = data.total / data.n_rows
+    if not 1 / EXTREME < heaviest < EXTREME:
+        return f"sample_weight is {heaviest:g} on average: rescale it, so that it counts rows"
+    if estimator.reg_covar == 0:
+        return "of components far narrower than their distances reg_covar=0 may leave nothing but rounding; give it a number, such as 1e-6"
+    return "look for values of extreme size"
 
 
 def _store_parameters(estimator, found: Published) -> None:

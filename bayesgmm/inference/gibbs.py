@@ -20,7 +20,7 @@ from jax.scipy.special import logsumexp
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.statistics import Stats
-from bayesgmm.core.weights import Dirichlet, StickBreaking
+from bayesgmm.core.weights import Dirichlet, StickBreaking, so_far
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.halves import in_halves
 from bayesgmm.inference.kernel import from_labels, scores
@@ -68,11 +68,11 @@ def _dirichlet_weights(law: Dirichlet, counts, key):
 def _stick_weights(law: StickBreaking, counts, concentration, key):
     """Log weights (K,) given the rows in each component, sticks in the order of components, and a new concentration."""
     taken_key, left_key, next_key = jax.random.split(key, 3)
-    tail = jnp.cumsum(counts[::-1])[::-1] - counts
+    tail = so_far(counts[::-1])[::-1]
     taken, left = jax.random.loggamma(taken_key, 1 + counts), jax.random.loggamma(left_key, tail + concentration)
     both = jnp.logaddexp(taken, left)
     log_left = left - both
-    log_weights = taken - both + jnp.cumsum(log_left) - log_left
+    log_weights = taken - both + so_far(log_left)
     if not law.learn:
         return log_weights, concentration
     return log_weights, jax.random.gamma(next_key, law.shape + len(counts)) / (law.rate - log_left.sum())

@@ -35,7 +35,7 @@ MESSAGES = {
     Outcome.RUNNING: "the fit has not been run",
     Outcome.CONVERGED: "the bound converged",
     Outcome.MAX_STEPS: "the bound was still rising when the limit of steps was reached; raise max_iter or tol",
-    Outcome.NONFINITE: "the bound became infinite or not a number; look for values of extreme size",
+    Outcome.NONFINITE: "the bound became infinite or not a number",
     Outcome.INTERRUPTED: "it was interrupted; this is the best that was found so far",
     Outcome.APPROXIMATE: "stochastic passes end near an optimum, not at it; fit again with passes='exact' and warm_start=True to reach it",
     Outcome.DECREASED: "the bound fell by more than rounding explains; rescale the data or use float64",
