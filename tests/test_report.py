@@ -6,12 +6,12 @@ import hashlib
 import itertools
 import re
 import shlex
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 from browser import CHROMIUM, look_at
+from pages import Page
 
 import bayesgmm as bg
 from bayesgmm.cli import main
@@ -20,38 +20,6 @@ FAITHFUL = bg.load_dataset("faithful")
 NAMES = ["<b>eruptions</b>", 'waiting & "more"']
 ROWS = pd.DataFrame(FAITHFUL.x, columns=NAMES)
 SECTIONS = ["Answer", "Data", "Components", "How many components", "How sure", "Checks", "Prior", "Caveats", "How to get it again"]
-VOID = {"meta", "img", "br", "link"}
-
-
-class Page(HTMLParser):
-    """What is on a page, by kind; its tags must be balanced."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.text, self.words, self.open = text, "", []
-        self.elements: list[tuple[str, dict]] = []
-        self.headings: list[tuple[int, str]] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append((int(tag[1]), ""))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words += data
-        if self.open and re.fullmatch("h[1-6]", self.open[-1]):
-            self.headings[-1] = (self.headings[-1][0], data)
-
-    def all(self, tag: str) -> list[dict]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def report(model, folder, *args, **options) -> Page:
@@ -94,9 +62,9 @@ def test_every_section_is_there_and_in_the_contents(whole):
 def test_a_page_needs_nothing_else_and_can_be_read_aloud(which, request):
     page = request.getfixturevalue(which)
     page = page[0] if isinstance(page, tuple) else page
-    tags = {tag for tag, _ in page.elements}
+    tags = page.tags
     assert not tags & {"script", "link", "iframe", "object", "embed", "b", "x", "min"}
-    assert not re.search(r"https?:|url\(|@import|\bon[a-z]+=", page.text)
+    assert not re.search(r"https?:|url\(|@import|\bon[a-z]+=", page.source)
     images = page.all("img")
     assert images and all(image["src"].startswith("data:image/png;base64,") and len(image["alt"]) > 20 for image in images)
     levels = [level for level, _ in page.headings]
@@ -130,7 +98,7 @@ def test_numbers_are_those_of_the_fit(bayes, whole):
 
 def test_a_table_shows_the_estimates_of_the_fit(bayes, whole):
     """Not the mean of draws, which the answer would contradict in the last digit."""
-    cells = [c for c in re.findall(r"<td>(.*?)</td>", whole.text) if re.fullmatch(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", c)]
+    cells = [c for c in re.findall(r"<td>(.*?)</td>", whole.source) if re.fullmatch(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", c)]
     assert [cell.split()[0] for cell in cells[:2]] == [f"{weight:.3f}" for weight in bayes.weights_]
     assert "[94 % interval, 1,000 draws" in " ".join(whole.words.split())
 
@@ -159,7 +127,7 @@ def test_a_report_of_another_fit_than_the_one_chosen_says_so(bayes, tmp_path):
 
 def test_the_same_fit_gives_the_same_file(bayes, whole, tmp_path):
     again = report(bg.BayesianGaussianMixture(n_components=4, n_init=2, random_state=0).fit(ROWS), tmp_path, ROWS, **HOSTILE)
-    assert again.text == whole.text
+    assert again.source == whole.source
 
 
 def test_without_rows_or_in_brief(bayes, tmp_path):
@@ -228,7 +196,7 @@ def test_the_command_in_a_report_makes_the_report_again(tmp_path, monkeypatch, c
 @pytest.mark.parametrize("which", ["whole", "noisy"])
 def test_in_a_browser(which, width, request, tmp_path):
     page = request.getfixturevalue(which)
-    seen = look_at((page[0] if isinstance(page, tuple) else page).text, width, tmp_path)
+    seen = look_at((page[0] if isinstance(page, tuple) else page).source, width, tmp_path)
     assert seen["width"] == width and seen["scroll"] <= width and not seen["wide"]
     assert seen["blank"] == 0 and seen["images"] >= 3
     assert seen["contrast"] >= 4.5 and seen["small"] >= 12

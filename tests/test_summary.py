@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
+from pages import Page
 
 import bayesgmm as bg
 
@@ -28,35 +28,6 @@ def em():
 @pytest.fixture(scope="module")
 def vb():
     return bg.BayesianGaussianMixture(n_components=3, moves=False, **SETTINGS).fit(pd.DataFrame(BETWEEN, columns=NAMES))
-
-
-class Page(HTMLParser):
-    """Tags, addresses, cells of tables and all text of a piece of HTML, whose tags must be balanced."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.links, self.rows, self.words = [], set(), [], [], ""
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.add(tag)
-        self.links += [value for name, value in attributes if name in ("href", "src", "action", "data")]
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words += data
-        if self.open and self.open[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
 
 
 def flat(text: str) -> str:
