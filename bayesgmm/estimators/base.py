@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from bayesgmm.inference.compiling import check_process
 from bayesgmm.validation import brief, close_match
 
 F = TypeVar("F", bound=Callable)
@@ -29,6 +30,7 @@ def in_float64(method: F) -> F:
 
     @functools.wraps(method)
     def wrapped(*args, **kwargs):
+        check_process()
         with jax.enable_x64(True):
             return method(*args, **kwargs)
 
