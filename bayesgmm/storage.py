@@ -124,7 +124,8 @@ def _decode(value: Any, arrays) -> Any:
 def write(path: Any, kind: str, params: dict[str, Any], fitted: dict[str, Any]) -> None:
     """Write a fitted estimator's parameters and attributes."""
     params = storable(params)
-    write_trees(path, FORMAT, {"class": kind}, {"params": params, "fitted": {k: v for k, v in fitted.items() if k not in params}})
+    fitted = {k: v for k, v in fitted.items() if k not in params and k != "_metadata_request"}  # an object of scikit-learn's
+    write_trees(path, FORMAT, {"class": kind}, {"params": params, "fitted": fitted})
 
 
 def storable(params: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The estimators are what scikit-learn takes for estimators, although the library does not import it.
 
-With BAYESGMM_ALL_CHECKS set, its checks run on the mixtures as they come; without, on ones that compile in less time.
+With BAYESGMM_ALL_CHECKS set, its checks run on the estimators as they come; without, on ones that compile in less time.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import os
 import pickle
 import subprocess
 import sys
+import unittest
 import warnings
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone, is_clusterer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -41,24 +43,72 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+FLAT = "A mixture for each class is refused where a class has a constant column or a few equal rows, as these data have."
+FAILING = dict.fromkeys(
+    ("check_sample_weights_shape", "check_sample_weights_not_overwritten", "check_sample_weight_equivalence_on_dense_data"), FLAT
+)
+"""Checks that a discriminant analysis by mixtures must fail, and why."""
+
+NUMBERS = {"KMeans": 54, "GaussianMixture": 48, "BayesianGaussianMixture": 48, "DiscriminantAnalysis": 62}
+"""Checks of each estimator in scikit-learn 1.9.1; one of each is skipped, that of `test_arrays_under_scipys_array_api`."""
+
+
 def checks() -> list:
     """Every check of scikit-learn's for every estimator; that they inherit nothing is what it warns about."""
-    light = {} if os.environ.get("BAYESGMM_ALL_CHECKS") else {"n_init": 1, "covariance_type": "spherical"}
+    everything = bool(os.environ.get("BAYESGMM_ALL_CHECKS"))
+    light = {} if everything else {"n_init": 1, "covariance_type": "spherical"}
     law = {"weight_concentration_prior_type": "dirichlet_distribution"} if light else {}
     found = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Estimator .* does not inherit from")
         discriminant = bg.DiscriminantAnalysis("gaussians", covariance_type="diag")  # mixtures need more rows than the checks have
-        for model in (bg.KMeans(), bg.GaussianMixture(**light), bg.BayesianGaussianMixture(**light, **law), discriminant):
+        models = (bg.KMeans(), bg.GaussianMixture(**light), bg.BayesianGaussianMixture(**light, **law), discriminant)
+        for model in models + ((bg.DiscriminantAnalysis(),) if everything else ()):
             for estimator, check in estimator_checks_generator(model):
-                name = f"{type(model).__name__}-{getattr(check, 'func', check).__name__}"
-                found.append(pytest.param(estimator, check, id=name))
+                name = getattr(check, "func", check).__name__
+                fails = FAILING if getattr(model, "method", "") == "mixtures" else {}
+                marks = pytest.mark.xfail(reason=fails[name], strict=True, raises=ValueError) if name in fails else ()
+                found.append(pytest.param(estimator, check, id=f"{type(model).__name__}-{name}", marks=marks))
     return found
 
 
 @pytest.mark.parametrize(("estimator", "check"), checks())
 def test_scikit_learns_own_checks(estimator, check):
-    check(estimator)
+    try:
+        check(estimator)
+    except unittest.SkipTest as reason:
+        assert "SCIPY_ARRAY_API is not set" in str(reason)
+        raise
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_check_is_lost(name):
+    """As many as in the version that was counted, or in others not far fewer."""
+    cls = getattr(bg, name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Estimator .* does not inherit from")
+        n = sum(1 for _ in estimator_checks_generator(cls()))
+    print(f"\nscikit-learn {sklearn.__version__}: {n} checks of {name}")
+    assert n == NUMBERS[name] if sklearn.__version__ == "1.9.1" else n > 0.8 * NUMBERS[name]
+
+
+ARRAYS = """
+import warnings
+import bayesgmm as bg
+from sklearn.utils.estimator_checks import check_array_api_input
+warnings.simplefilter("ignore")
+light = {"n_init": 1, "covariance_type": "spherical"}
+for model in (bg.KMeans(n_init=1), bg.GaussianMixture(**light), bg.BayesianGaussianMixture(**light), bg.DiscriminantAnalysis("gaussians")):
+    check_array_api_input(type(model).__name__, model, array_namespace="numpy", expect_only_array_outputs=False)
+print("fine")
+"""
+
+
+def test_arrays_under_scipys_array_api():
+    """The check that is skipped unless SciPy, when it is imported, is told to dispatch on kinds of arrays."""
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    done = subprocess.run([sys.executable, "-c", ARRAYS], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.stdout == "fine\n", done.stderr
 
 
 def test_kinds():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import sys
@@ -11,9 +12,14 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from bayesgmm.inference.compiling import check_process
 from bayesgmm.validation import brief, close_match
 
 F = TypeVar("F", bound=Callable)
+
+
+ROUTED = ("fit", "partial_fit", "score")
+"""Methods that take weights of rows, which scikit-learn's metadata routing hands on to those that ask for them."""
 
 
 class FitError(RuntimeError):
@@ -29,6 +35,7 @@ def in_float64(method: F) -> F:
 
     @functools.wraps(method)
     def wrapped(*args, **kwargs):
+        check_process()
         with jax.enable_x64(True):
             return method(*args, **kwargs)
 
@@ -101,6 +108,32 @@ class Estimator:
             raise not_fitted(f"This {kind} instance is not fitted yet: {name} comes from 'fit'; call it with your data first.")
         hint = ": rows that are read from a source are not labelled by a fit; predict(X) and write_predictions(path, X) do that"
         raise AttributeError(f"{kind!r} object has no attribute {name!r}{hint if name == 'labels_' else ''}")
+
+    def get_metadata_routing(self):
+        """What scikit-learn's metadata routing is to hand on to which method."""
+        if "_metadata_request" in self.__dict__:
+            return copy.deepcopy(self._metadata_request)
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        request = MetadataRequest(owner=type(self).__name__)
+        for method in ROUTED:
+            if hasattr(type(self), method):
+                getattr(request, method).add_request(param="sample_weight", alias=None)
+        return request
+
+    def set_fit_request(self, *, sample_weight: bool | str | None = None):
+        """Whether scikit-learn's metadata routing hands ``sample_weight``, or what a string names, on to `fit`."""
+        return self._request("fit", sample_weight)
+
+    def set_score_request(self, *, sample_weight: bool | str | None = None):
+        """Whether scikit-learn's metadata routing hands ``sample_weight``, or what a string names, on to ``score``."""
+        return self._request("score", sample_weight)
+
+    def _request(self, method: str, wanted: bool | str | None):
+        request = self.get_metadata_routing()
+        getattr(request, method).add_request(param="sample_weight", alias=wanted)
+        self._metadata_request = request
+        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return "n_features_in_" in self.__dict__

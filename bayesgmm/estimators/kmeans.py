@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import jax.numpy as jnp
@@ -157,11 +158,18 @@ class KMeans(Estimator):
         """Distances (N, K) of rows (N, D) to all centres."""
         values = read_rows(self, X)
         distances = np.stack([np.linalg.norm(values - centre, axis=1) for centre in self.cluster_centers_], 1)
-        kind = getattr(self, "_output", "default")
+        kind = self._output_kind()
         if kind == "default":
             return distances
         names = [str(name) for name in self.get_feature_names_out()]
-        return importlib.import_module(kind).DataFrame(dict(zip(names, distances.T, strict=True)))
+        index = {"index": X.index} if kind == "pandas" and hasattr(X, "iloc") else {}
+        return importlib.import_module(kind).DataFrame(dict(zip(names, distances.T, strict=True)), **index)
+
+    def _output_kind(self) -> str:
+        """What `transform` returns: as `set_output` said, or scikit-learn's configuration, where that is loaded."""
+        sklearn = sys.modules.get("sklearn")
+        default = sklearn.get_config()["transform_output"] if sklearn else "default"
+        return vars(self).get("_sklearn_output_config", {}).get("transform", default)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names (K,) of the columns that `transform` returns."""
@@ -171,7 +179,8 @@ class KMeans(Estimator):
     def set_output(self, *, transform: str | None = None):
         """Choose what `transform` returns: "default" (array), "pandas" or "polars" (data frame)."""
         if transform is not None:
-            self._output = check_option("transform", transform, ("default", "pandas", "polars"))
+            kind = check_option("transform", transform, ("default", "pandas", "polars"))
+            self._sklearn_output_config = {"transform": kind}  # a name that scikit-learn's clone copies
         return self
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import os
 import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -53,6 +54,11 @@ _settings, _special = attrgetter(*SETTINGS), attrgetter(*SPECIAL)
 PLAIN = object()
 """In place of a program: ``jax.jit`` is to be called."""
 
+FORKED = (
+    "A process forked after a fit cannot fit or predict: JAX's threads stay with its parent, and it would wait for them for ever. Start "
+    "processes by 'spawn' or 'forkserver', or joblib's backend 'loky', its default, or fork before the first fit."
+)
+
 _all: list[Program] = []
 
 
@@ -84,6 +90,9 @@ class Program:
     grown = True
     """Whether programs were added since `make_room` last looked."""
 
+    process: int | None = None
+    """The process, or the parent it was forked from, that first ran a program."""
+
     def __init__(self, function: Callable[..., Any], static: Sequence[str], options: dict[str, Any]):
         functools.update_wrapper(self, function)
         self._function = function
@@ -96,6 +105,8 @@ class Program:
         _all.append(self)
 
     def __call__(self, *args, **kwargs):
+        check_process()
+        Program.process = os.getpid()
         given, named, key = self._divided(args, kwargs)
         if key is None:
             return self._plain(*args, **kwargs)
@@ -158,6 +169,12 @@ class Program:
         if jax.process_count() > 1:  # a program on disk is for a device, and each process has others
             return None, options
         return cache.name_of(self._function, tree, words, values, told, options, len(jax.devices())), options
+
+
+def check_process() -> None:
+    """A RuntimeError in a process that was forked after its parent ran a program."""
+    if Program.process not in (None, os.getpid()):
+        raise RuntimeError(FORKED)
 
 
 def settings() -> tuple:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.statistics import Stats
-from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.compiling import check_process, jit
 from bayesgmm.inference.kernel import from_labels, from_responsibilities
 from bayesgmm.inference.kmeans import Centroids, lloyd, nearest_centre, seed
 from bayesgmm.inference.problem import sampled
@@ -119,6 +119,7 @@ def initialise(key, prior, x, *, method: str = "kmeans", sample_weight=None, lab
     ----------
     Arthur & Vassilvitskii (2007), k-means++: the advantages of careful seeding.
     """
+    check_process()
     x = jnp.asarray(x)
     weight = jnp.ones(x.shape[0], x.dtype) if sample_weight is None else jnp.asarray(sample_weight, x.dtype)
     if labels is None:
