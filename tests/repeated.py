@@ -83,6 +83,12 @@ def clusters() -> list:
     return [model, model.predict(X), model.transform(X), model.score(X)]
 
 
+def bayes_of(x: np.ndarray):
+    """So many numbers that BLAS divides its work among threads; components are split and merged."""
+    model = bg.BayesianGaussianMixture(n_components=4, **FAST).fit(x)
+    return [model, model.score(x), model.row_table(x)]
+
+
 def in_threads() -> list:
     """So many rows that passes are divided among threads."""
     x = groups(2**18, 4)
@@ -132,6 +138,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "float32": lambda: mixture(dtype="float32", covariance_type="diag"),
     "wide": lambda: bg.BayesianGaussianMixture(n_components=3, moves=False, **FAST).fit(groups(400, 40)),
     "threads": in_threads,
+    "moves": lambda: bayes_of(groups(20_000, 12)),
     "batches": from_batches,
     "select": lambda: bg.select(X, range(1, 4), ("full", "spherical"), n_init=1, random_state=0),
     "uncertainty": bayesian_uncertainty,
