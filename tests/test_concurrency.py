@@ -25,9 +25,9 @@ FITTED: dict = {}
 @pytest.fixture(scope="module", autouse=True)
 def shared(tmp_path_factory):
     FITTED["model"] = bg.GaussianMixture(2, covariance_type="spherical", **FAST).fit(X)
-    FITTED["file"], FITTED["table"] = (tmp_path_factory.mktemp("threads") / name for name in ("model.npz", "rows.csv"))
+    FITTED["file"], FITTED["table"] = (tmp_path_factory.mktemp("threads") / name for name in ("model.npz", "rows.npy"))
     FITTED["model"].save(FITTED["file"])
-    np.savetxt(FITTED["table"], X, delimiter=",", header="a,b", comments="")
+    np.save(FITTED["table"], X)
     yield
     FITTED.clear()
 

@@ -51,7 +51,7 @@ def refused(x):
     return None
 
 
-WORKS = [k_means, mixture, bayes, from_batches, told, compared, refused]
+WORKS = [k_means, mixture, bayes, from_batches, told, refused, pytest.param(compared, marks=pytest.mark.slow)]
 
 
 def held() -> dict[str, int]:
@@ -79,9 +79,9 @@ def test_nothing_stays_after_a_fit(work):
     finally:
         tracemalloc.stop()
     assert {k: n for k, n in after.items() if k not in ("objects", "maps")} == {k: before[k] for k in after if k not in ("objects", "maps")}
-    assert abs(after["objects"] - before["objects"]) < ROUNDS, "less than one object a fit"
+    assert after["objects"] - before["objects"] < ROUNDS, "less than one object a fit"
     assert after.get("maps", 0) - before.get("maps", 0) < ROUNDS
-    assert grown < X.nbytes * ROUNDS / 2, "the rows of half the fits would be more"
+    assert grown < 4096 * ROUNDS, "free lists, which fill up"
 
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
@@ -103,8 +103,8 @@ def test_programs_of_new_shapes_are_let_go():
         program.forget()
     jax.clear_caches()
     counts = []
-    for first in (20, 23, 26):
-        for n in range(first, first + 3):
+    for first in (16, 40, 64):
+        for n in (first, first + 8, first + 16):
             k_means(X[:n])
         full = len(gc.get_objects())
         compiling.forget()
