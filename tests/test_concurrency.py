@@ -107,7 +107,7 @@ def test_fits_in_threads_many_times(alone):
     done = 0
     for i in range(40):
         chosen = [names[j] for j in rng.integers(len(names), size=32)]
-        stop = threading.Timer(0.2, compiling.forget) if i % 8 == 0 else None
+        stop = threading.Timer(0.2, compiling.forget) if i % 20 == 10 else None
         if stop:
             stop.start()
         assert at_once(chosen) == [alone[name] for name in chosen]

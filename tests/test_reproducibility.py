@@ -27,13 +27,9 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def process(names, *, core: int | None = None, **environment: str) -> dict[str, str]:
     """Digests made by a fresh process, on one core if that is named."""
-    command = [
-        sys.executable,
-        "-c",
-        "import os, runpy, sys; os.sched_setaffinity(0, {core}); runpy.run_path(sys.argv[0], run_name='__main__')",
-    ]
-    command[2] = command[2].replace("{core}", f"{{{core}}}" if core is not None else "os.sched_getaffinity(0)")
-    command[2] = command[2].replace("sys.argv[0]", repr(str(SCRIPT)))
+    code = "import os, runpy, sys; os.sched_setaffinity(0, [int(sys.argv.pop(1))]); runpy.run_path(PATH, run_name='__main__')"
+    held = ["-c", code.replace("PATH", repr(str(SCRIPT))), str(core)]
+    command = [sys.executable, *([str(SCRIPT)] if core is None else held)]
     path = os.pathsep.join([str(SCRIPT.parents[1]), str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [*command, *names], capture_output=True, text=True, timeout=1800, env={**os.environ, "PYTHONPATH": path, **environment}
@@ -66,40 +62,37 @@ def test_the_same_process_gives_the_same_bits(here):
 
 
 def test_another_process_gives_the_same_bits(here):
-    """Other hashes, numbers of threads and an earlier fit; programs are read from disk that were compiled here."""
+    """Other hashes, another number of threads, other earlier fits; programs are read from disk that were compiled here."""
     assert process(SMALL[::-1], PYTHONHASHSEED="12", **threads(2)) == here
-    assert process(SMALL, PYTHONHASHSEED="3", **threads(1)) == here
 
 
 @pytest.fixture(scope="module")
-def everything():
-    return process(CASES, PYTHONHASHSEED="0", **threads(1), **{cache.VARIABLE: "off"})
-
-
-OTHERS = {
-    "hashes": {"PYTHONHASHSEED": "77"},
-    "threads": threads(2),
-    "one core": {"core": min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None},
-    "one core of two threads": {"core": min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None, **threads(2)},
-    "XLA in one thread": {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"},
-}
+def everything(tmp_path_factory):
+    """Digests of all kinds of answers, and the programs that were compiled for them."""
+    programs = str(tmp_path_factory.mktemp("programs"))
+    found = process(CASES, PYTHONHASHSEED="0", **threads(1), **{cache.VARIABLE: programs})
+    assert len(list(Path(programs).glob("*" + cache.ENDING))) > 100
+    return found, programs
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OTHERS)
-def test_all_kinds_of_answers_have_the_same_bits(everything, name):
-    """Compiled anew each time, and once more after all others in the same process."""
-    other = {cache.VARIABLE: "off"} | OTHERS[name]
-    if "XLA_FLAGS" in other:
-        other["XLA_FLAGS"] += " " + os.environ.get("XLA_FLAGS", "")
-    assert process([*CASES, *CASES][len(CASES) // 2 :], **other) == everything
+def test_all_kinds_of_answers_have_the_same_bits(everything):
+    """Each twice in a process, after others; other hashes and threads; programs from disk."""
+    found, programs = everything
+    assert process([*CASES, *CASES][len(CASES) // 2 :], PYTHONHASHSEED="77", **threads(2), **{cache.VARIABLE: programs}) == found
 
 
 @pytest.mark.slow
-def test_programs_from_disk_give_the_same_bits(everything, tmp_path):
-    for _ in range(2):
-        assert process(CASES, **{cache.VARIABLE: str(tmp_path)}) == everything
-    assert list(tmp_path.glob("*" + cache.ENDING))
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold a process to one core")
+def test_one_core_gives_the_same_bits(everything):
+    """Compiled anew, for one core."""
+    assert process(CASES, core=min(os.sched_getaffinity(0)), **{cache.VARIABLE: "off"}) == everything[0]
+
+
+@pytest.mark.slow
+def test_one_thread_of_xla_gives_the_same_bits(everything):
+    flags = "--xla_cpu_multi_thread_eigen=false " + os.environ.get("XLA_FLAGS", "")
+    assert process(CASES, XLA_FLAGS=flags, **{cache.VARIABLE: "off"}) == everything[0]
 
 
 def fitted(x=X, **options):
@@ -116,7 +109,7 @@ def test_seeds_and_generators():
         )
         if isinstance(one, np.random.Generator):
             assert one.integers(2**32) == other.integers(2**32) != np.random.default_rng(5).integers(2**32)
-    starts = {fitted(random_state=np.random.default_rng(s), init_params="random", max_iter=1, tol=1e300).lower_bounds_[0] for s in range(4)}
+    starts = {fitted(random_state=np.random.default_rng(s), init_params="random", max_iter=1, tol=1e9).lower_bounds_[0] for s in range(4)}
     assert len(starts) > 1, "the seed matters"
 
 
@@ -149,16 +142,21 @@ def test_the_form_of_the_data_changes_no_bit(form):
 def test_telling_changes_no_bit(capsys):
     for make in (fitted, lambda **o: bg.KMeans(2, **repeated.SHORT, **o).fit(X)):
         assert digest(vars(make(verbose=1)) | {"verbose": 0}) == digest(vars(make()))
-    quiet, told = (bg.select(X, [1, 2], "spherical", n_init=1, random_state=0, verbose=v) for v in (False, True))
-    assert digest(quiet) != digest(0) and digest(quiet.table) == digest(told.table)
     assert capsys.readouterr().err
 
 
-@pytest.mark.parametrize("size", [7, 64, 10_000])
+@pytest.mark.slow
+def test_telling_changes_no_bit_of_a_comparison(capsys):
+    quiet, told = (bg.select(X, [1, 2], "spherical", n_init=1, random_state=0, verbose=v) for v in (False, True))
+    assert digest(quiet) == digest(told)
+    assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [7, pytest.param(64, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.slow)])
 def test_chunks_change_rounding_only(size):
     """Bound and likelihood to 1e-11 of themselves, parameters to 1e-6 of a column's spread: docs/decisions/0010-trust.md."""
-    for cls in (bg.GaussianMixture, bg.BayesianGaussianMixture):
-        options = {"n_components": 2, "covariance_type": "spherical", **repeated.FAST}
+    for cls, more in ((bg.GaussianMixture, {}), (bg.BayesianGaussianMixture, {"moves": False})):
+        options = {"n_components": 2, "covariance_type": "spherical", **repeated.FAST, **more}
         one, other = (cls(**options, chunk_size=c).fit(X) for c in (None, size))
         np.testing.assert_allclose(other.lower_bound_, one.lower_bound_, rtol=1e-11)
         np.testing.assert_allclose(other.log_likelihood_, one.log_likelihood_, rtol=1e-9)
