@@ -84,15 +84,15 @@ def clusters() -> list:
 
 
 def bayes_of(x: np.ndarray):
-    """So many numbers that BLAS divides its work among threads; components are split and merged."""
+    """A search in which components are split and merged."""
     model = bg.BayesianGaussianMixture(n_components=4, **FAST).fit(x)
     return [model, model.score(x), model.row_table(x)]
 
 
 def many() -> list:
-    """k-means of as many rows."""
-    model = bg.KMeans(3, **FAST).fit(groups(20_000, 12))
-    return [model, model.score(groups(20_000, 12))]
+    """k-means of so many rows that BLAS divides its sums among threads."""
+    model = bg.KMeans(3, **FAST).fit(groups(2**17, 2))
+    return [model, model.score(groups(2**17, 2))]
 
 
 def in_threads() -> list:
