@@ -7,6 +7,7 @@ import numpy as np
 from bayesgmm.core.low_rank import LowRank
 from bayesgmm.core.sharing import Sharing
 from bayesgmm.core.structures import Structure
+from bayesgmm.inference.problem import summed
 
 SIGNS = {"sklearn": 1, "mclust": -1}
 """What a criterion is multiplied by to be as these programs have it."""
@@ -47,7 +48,7 @@ def icl(bic_value: float, log_certainty: float) -> float:
 def entropy(resp: np.ndarray, weight: np.ndarray) -> float:
     """Entropy of the assignments, ``-sum_n w_n sum_k r_nk log r_nk``, from responsibilities (N, K); in nats, 0 for certain ones."""
     positive = np.where(resp > 0, resp, 1)
-    return -float(weight @ (positive * np.log(positive)).sum(1))
+    return -float(summed(weight, (positive * np.log(positive)).sum(1)))
 
 
 def icl_soft(bic_value: float, assignment_entropy: float) -> float:

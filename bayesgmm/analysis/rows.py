@@ -21,6 +21,7 @@ from bayesgmm.inference import kernel
 from bayesgmm.inference.arrange import Arranged, Known, arrange
 from bayesgmm.inference.by_row import RowFunction
 from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.problem import summed
 
 
 class RowTable(NamedTuple):
@@ -233,7 +234,7 @@ class Look:
         label, probability, density = found[:, 0].astype(np.int64), found[:, 2], found[:, 4]
         least = _smallest(np.where(weight > 0, probability, np.inf), self.n_least)
         counts = np.bincount(label, minlength=self.n_components)
-        sums = float(weight @ np.log(probability)), float(weight @ density)
+        sums = float(summed(weight, np.log(probability))), float(summed(weight, density))
         return Pass([label] if self.keep else [], counts, *sums, first + least, _named(found[least]))
 
     def together(self, one: Pass, other: Pass) -> Pass:

@@ -16,6 +16,7 @@ from bayesgmm.core.noise import among, first
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.weights import Dirichlet
 from bayesgmm.inference.cells import Frame, Runs, fitted, long_runs, responsibilities_of
+from bayesgmm.inference.problem import summed
 from bayesgmm.inference.sweep import RELEVANT, Key, Sweep
 
 BATCH = 4
@@ -142,7 +143,7 @@ def likelihood_columns(runs: Runs, frame: Frame, key: Key, n_params: int) -> dic
     resp = fitted(responsibilities_of(runs.posterior, problem), key[1], frame.n_noise)
     weight = np.asarray(problem.weight)
     bic, spread = criteria.bic(value, n_params, n), criteria.entropy(resp, weight)
-    certainty = float(weight @ np.log(np.maximum(resp.max(1), 1e-300)))
+    certainty = float(summed(weight, np.log(np.maximum(resp.max(1), 1e-300))))
     values = (value, bic, criteria.aic(value, n_params), criteria.aicc(value, n_params, n))
     return dict(zip(names, (*values, criteria.icl(bic, certainty), criteria.icl_soft(bic, spread), spread), strict=True))
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from bayesgmm.inference.compiling import check_process
+from bayesgmm.inference.compiling import check_process, make_room
 from bayesgmm.validation import brief, close_match
 
 F = TypeVar("F", bound=Callable)
@@ -31,11 +31,12 @@ class FitWarning(UserWarning):
 
 
 def in_float64(method: F) -> F:
-    """Run a public method with 64-bit JAX types, leaving the user's configuration as it is."""
+    """Run a public method with 64-bit JAX types, leaving the user's configuration as it is, and room in the process for its programs."""
 
     @functools.wraps(method)
     def wrapped(*args, **kwargs):
         check_process()
+        make_room()
         with jax.enable_x64(True):
             return method(*args, **kwargs)
 

@@ -21,6 +21,7 @@ from bayesgmm.estimators.selection_options import read_structures
 from bayesgmm.estimators.training import read_rows
 from bayesgmm.frames import Rows
 from bayesgmm.inference.priors import flat_components
+from bayesgmm.inference.problem import summed
 from bayesgmm.validation import brief, check_number, check_option, check_rows, check_seed, check_simplex, check_spread, check_weights
 
 METHODS = ("mixtures", "gaussians")
@@ -180,7 +181,7 @@ class DiscriminantAnalysis(Estimator):
         fitted = self._fitted(data, choices)
         vars(self).pop("feature_names_in_", None)
         vars(self).update(fitted, classes_=classes, priors_=priors, n_features_in_=rows.values.shape[1])
-        self.log_likelihood_ = float(weight @ log_sum(log_joint(self.log_densities(rows.values), priors)))
+        self.log_likelihood_ = float(summed(weight, log_sum(log_joint(self.log_densities(rows.values), priors))))
         self.bic_ = float(criteria.bic(self.log_likelihood_, self.n_parameters_, weight.sum()))
         if rows.names is not None:
             self.feature_names_in_ = np.array(rows.names, dtype=object)

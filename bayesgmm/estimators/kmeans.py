@@ -16,7 +16,7 @@ from bayesgmm.estimators.training import Training, read_rows, read_training
 from bayesgmm.inference.kernel import hard
 from bayesgmm.inference.kmeans import Centroids, FlatCentroids, lloyd, nearest_centre, seed
 from bayesgmm.inference.loop import Limits, Result
-from bayesgmm.inference.problem import Inward, column_moments, held_rows, sampled
+from bayesgmm.inference.problem import Inward, column_moments, held_rows, sampled, summed
 from bayesgmm.inference.restarts import split_keys
 from bayesgmm.inference.steps import run_by
 from bayesgmm.inference.stream import Passes
@@ -190,7 +190,7 @@ class KMeans(Estimator):
     @in_float64
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the inertia of rows (N, D): larger is better."""
-        return -sum(float(weight @ self._nearest(x)[1]) for x, weight in batches_of(self, X, sample_weight))
+        return -sum(float(summed(weight, self._nearest(x)[1])) for x, weight in batches_of(self, X, sample_weight))
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

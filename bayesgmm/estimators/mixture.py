@@ -22,7 +22,7 @@ from bayesgmm.estimators.telling import Telling
 from bayesgmm.estimators.trace import Trace, trace
 from bayesgmm.estimators.training import Training, check_common, make_starts, read_known
 from bayesgmm.estimators.using import Usable
-from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.problem import Problem, summed
 from bayesgmm.inference.restarts import Fit
 from bayesgmm.validation import check_number, check_option, check_seed
 
@@ -240,7 +240,7 @@ class MixtureEstimator(Usable, Telling):
 
     def _sum_density(self, density: Callable[[np.ndarray], np.ndarray], X: Any, sample_weight: Any) -> tuple[float, float]:
         """Weighted sum of log densities of data (N, D), and of the weights."""
-        sums = sum(np.array([weight @ density(x), weight.sum()]) for x, weight in batches_of(self, X, sample_weight))
+        sums = sum(np.array([summed(weight, density(x)), weight.sum()]) for x, weight in batches_of(self, X, sample_weight))
         return float(sums[0]), float(sums[1])  # type: ignore
 
     @in_float64

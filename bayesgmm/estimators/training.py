@@ -25,7 +25,7 @@ from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.incomplete import prepare_known
 from bayesgmm.inference.initialise import STARTS, by_ward, start_from
 from bayesgmm.inference.limits import known_first, within
-from bayesgmm.inference.problem import SAMPLE, Problem, padded, prepare
+from bayesgmm.inference.problem import SAMPLE, Problem, padded, prepare, summed
 from bayesgmm.inference.restarts import Settings, split_keys
 from bayesgmm.inference.sparse import beside, dense_weight, sparse_rows
 from bayesgmm.observations import Observations
@@ -220,7 +220,7 @@ def read_rows_of_fit(estimator, X: Any, sample_weight: Any, part: bool = False) 
     With ``part`` also what is known of rows that are known in part.
     """
     values, weight = read_given(estimator, X, sample_weight, part)
-    found = float(weight @ estimator._plug_in_log_density(values))
+    found = float(summed(weight, estimator._plug_in_log_density(values)))
     if abs(found - estimator.log_likelihood_) > SAME * (1 + abs(found)):
         raise ValueError(
             f"X and sample_weight must be those of the fit: the log-likelihood of these rows is {found:.6f}, that of the fit "

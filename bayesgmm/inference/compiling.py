@@ -35,6 +35,9 @@ MAPS = Path("/proc/self/maps")
 CROWDED = 40_000
 """Memory maps, of which Linux allows a process 65,530 by default; each compiled program holds dozens, and running out is a crash."""
 
+MOST = 1500
+"""Programs of the library that are held where the system tells no memory maps; 40,000 maps are about as many."""
+
 SETTINGS = (
     "jax_enable_x64",
     "jax_default_matmul_precision",
@@ -225,7 +228,7 @@ def make_room() -> None:
     try:
         crowded = MAPS.read_bytes().count(b"\n") > CROWDED
     except OSError:
-        return
+        crowded = sum(len(program._made) for program in _all) > MOST
     if crowded:
         forget()
 

@@ -127,7 +127,7 @@ class Problem:
         if self.structure.rank:
             return self.distance_rows()
         x, weight = np.asarray(self.x), np.asarray(self.weight)
-        scale = np.sqrt(sum(weight[b] @ x[b] ** 2 for b in _blocks(x)) / weight.sum())
+        scale = np.sqrt(sum(summed(weight[b], x[b] ** 2) for b in _blocks(x)) / weight.sum())
         return _held(x.shape, x.dtype, lambda rows: np.divide(x, scale, out=rows))
 
     def distance_rows(self) -> jax.Array:
@@ -145,12 +145,20 @@ def _blocks(x: np.ndarray):
     return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
+def summed(weight: np.ndarray, values: np.ndarray) -> Any:
+    """Weighted sum of numbers (N,) or rows (N, D).
+
+    Products of BLAS are summed in as many parts as there are threads, so that the last bits would depend on their number.
+    """
+    return np.einsum("n,n...->...", weight, values)
+
+
 def column_moments(x: np.ndarray, weight: np.ndarray):
     """Weighted means and standard deviations of columns; the mean is refined once, for data far from 0."""
     total, blocks = weight.sum(), _blocks(x)
-    mean = weight @ x / total
-    mean = mean + sum(weight[b] @ (x[b] - mean) for b in blocks) / total
-    return mean, np.sqrt(sum(weight[b] @ (x[b] - mean) ** 2 for b in blocks) / total)
+    mean = sum(summed(weight[b], x[b]) for b in blocks) / total
+    mean = mean + sum(summed(weight[b], x[b] - mean) for b in blocks) / total
+    return mean, np.sqrt(sum(summed(weight[b], (x[b] - mean) ** 2) for b in blocks) / total)
 
 
 def correlations(x: np.ndarray, weight: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import hard
 from bayesgmm.inference.kmeans import Centroids, FlatCentroids, seed
 from bayesgmm.inference.loop import run
+from bayesgmm.inference.problem import summed
 from bayesgmm.inference.splits import WAYS, flattest, outer, parts
 
 WARD_ROWS = 1000
@@ -91,7 +92,7 @@ class Clusterings:
 
 def split_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.ndarray, ways=WAYS) -> Iterator[np.ndarray]:
     """One component more: each of the heaviest in turn divided in two, in each of some ways."""
-    for k in np.argsort(-(weight @ resp[:, :n_alive]), kind="stable"):
+    for k in np.argsort(-summed(weight, resp[:, :n_alive]), kind="stable"):
         share = weight * resp[:, k]
         for part in parts(share, rows, ways):
             if min(share[part].sum(), share[~part].sum()) >= 1:
@@ -121,7 +122,7 @@ def merge_starts(resp: np.ndarray, n_alive: int, weight: np.ndarray, n_merges: i
     own = resp[:, :n_alive]
     for a, b in overlapping_pairs(own, weight)[:n_merges]:
         yield merged(resp, a, b, n_alive)
-    left = without(resp, int((weight @ own).argmin()), n_alive)
+    left = without(resp, int(summed(weight, own).argmin()), n_alive)
     total = left.sum(1, keepdims=True)
     nobody = total[:, 0] < 1e-8
     left[nobody, : n_alive - 1] = 1 / (n_alive - 1)

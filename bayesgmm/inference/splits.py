@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from bayesgmm.inference.problem import summed
+
 DIRECTIONS, DESCENTS = 8, 10
 """Directions from which the flattest projection is searched, and steps of each search."""
 
@@ -63,7 +65,7 @@ def flattest_axis(white: np.ndarray, share: np.ndarray) -> np.ndarray:
         cubes = place * place * place * weight[:, None]
         axes = axes - (white.T @ cubes - (cubes * place).sum(0) * axes) / 3
         axes /= np.maximum(np.linalg.norm(axes, axis=0), LITTLE)
-    return axes[:, (weight @ (white @ axes) ** 4).argmin()]
+    return axes[:, summed(weight, (white @ axes) ** 4).argmin()]
 
 
 def _axes(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

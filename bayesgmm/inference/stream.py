@@ -20,7 +20,7 @@ from bayesgmm.core.structures import Structure
 from bayesgmm.inference.by_row import even, last_repeated
 from bayesgmm.inference.kernel import soft
 from bayesgmm.inference.parallel import crew, possible
-from bayesgmm.inference.problem import Inward, Layout, lay_out
+from bayesgmm.inference.problem import Inward, Layout, lay_out, summed
 from bayesgmm.inference.steps import added, natural, spread, statistics
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -141,8 +141,8 @@ def _survey(place: Place, batch: Batch) -> Survey:
     d, total, size = rows.shape[1], float(kept.sum()), {place: (len(rows), float(weight.sum()))}
     if not len(used):
         return Survey(size, 0.0, np.zeros(d), np.zeros((d, d)), np.full(d, np.inf), np.full(d, -np.inf))
-    mean = kept @ used / total
-    mean = mean + kept @ (used - mean) / total
+    mean = summed(kept, used) / total
+    mean = mean + summed(kept, used - mean) / total
     rest = used - mean
     return Survey(size, total, mean, (rest * kept[:, None]).T @ rest, used.min(0), used.max(0))
 
