@@ -113,10 +113,9 @@ def _read(path: Path, suffix: str):
     import pandas
 
     try:
-        if suffix == ".parquet":
-            return pandas.read_parquet(path)
-        if suffix in (".feather", ".arrow"):
-            return pandas.read_feather(path)
+        if suffix in (".parquet", ".feather", ".arrow"):
+            with path.open("rb") as file:  # Arrow takes no names that are not text in UTF-8
+                return pandas.read_parquet(file) if suffix == ".parquet" else pandas.read_feather(file)
         return _npy(path) if suffix == ".npy" else _text(path, suffix)
     except pandas.errors.EmptyDataError:
         raise ValueError(f"{str(path)!r} is empty.") from None
