@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import logging
 import shlex
 import sys
 import textwrap
@@ -30,7 +31,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
 
     def error(self, message: str):
-        self.exit(2, f"bayesgmm: error: {message}; {self.prog} --help lists what there is.\n")
+        terminal.tell(f"bayesgmm: error: {message}; {self.prog} --help lists what there is.")
+        self.exit(2)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -106,6 +108,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0, 2 for a mistake of the user's, 1 for a fit that failed."""
     terminal.open_closed()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it has advice for those without a home
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # type: ignore

@@ -166,5 +166,5 @@ def doubt(facts: Facts, at_most: int = 5) -> str:
 
 def summary(facts: Facts, width: int | None = None, sign: str = "±") -> str:
     """The whole text; ``width`` is that of a terminal, and ``sign`` what stands between mean and standard deviation."""
-    parts = [filled(heading(facts), width), kept(facts), "", table(facts, width, sign), ""]
+    parts = [filled(heading(facts), width), filled(kept(facts), width), "", table(facts, width, sign), ""]
     return "\n".join(parts + [filled(s, width) for s in sentences(facts)])
