@@ -147,6 +147,7 @@ def test_one_core(usual, place):
     assert probe(place, before=["taskset", "-c", str(min(os.sched_getaffinity(0)))])[0] == usual
 
 
+@pytest.mark.slow
 def test_a_report_without_home_says_nothing_of_matplotlib(place):
     """Which has advice for that case."""
     words = [str(place / "rows.csv"), "--covariance", "spherical", "--restarts", "1", "--max-components", "2", "--brief", "--json"]

@@ -17,6 +17,7 @@ from scripts import ROOT
 
 import bayesgmm as bg
 from bayesgmm import cli, terminal
+from bayesgmm.analysis.selection import Table
 from bayesgmm.progress import Progress
 from bayesgmm.report import text, verdict
 
@@ -68,8 +69,9 @@ def run_with(stream, *words, errors=None) -> int:
 FILES = ["assignments.csv", "model.npz", "posterior.json", "report.html"]
 
 
-def test_files_are_written_though_nobody_reads(folder, capsys):
+def test_files_are_written_though_nobody_reads(folder, capsys, monkeypatch):
     """As with ``| head``."""
+    monkeypatch.setattr(bg.BayesianGaussianMixture, "report", lambda self, path, *rows, **options: path.touch())
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as stream:
@@ -152,10 +154,16 @@ def test_names_are_cut_and_numbers_are_not():
 
 
 def test_words_of_a_selection_fit():
-    found = bg.select(X, range(1, 3), ("spherical", "diag"), n_init=1, random_state=0)
-    for words in (verdict.wrapped(found.sentences, 40), verdict.printed(found.table, width=40)):
+    names = ("evidence", "elbo", "icl_exact", "held_out", "bic", "aic", "aicc", "icl", "icl_soft", "nec", "slope", "log_likelihood")
+    columns = {name: -1e4 * np.arange(1, 4) for name in (*names, "held_out_se_difference")} | {"probability": np.array([0.7, 0.2, 0.1])}
+    kinds = {"covariance_type": np.full(3, "spherical", object), "prior": np.array(["fixed", "hierarchical", "fixed"], object)}
+    table = Table(**columns | kinds | {"n_components": np.array([1, 2, 3]), "n_parameters": np.array([5, 11, 17])})
+    sentences = verdict.verdict(table, "evidence", 0.5, [])
+    for words in (verdict.wrapped(sentences, 40), verdict.printed(table, width=40)):
         assert max(map(len, words.split("\n"))) <= 40
-    assert " ".join(verdict.wrapped(found.sentences, 40).split()) == " ".join(found.verdict.split())
+    assert verdict.wrapped(sentences, 40).split() == verdict.wrapped(sentences).split()
+    whole, folded = verdict.printed(table), verdict.printed(table, width=40)
+    assert folded.count("hierarchical") > whole.count("hierarchical") == 1 and set(folded.split()) == set(whole.split())
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "10", "20", "40"])
