@@ -132,9 +132,9 @@ def test_unfinished_files_of_long_names_are_swept(folder):
 
 def test_devices_are_not_replaced(model, folder):
     os.mkfifo("pipe.csv")
-    for path, write in (("pipe.csv", lambda path: model.write_predictions(path, X)), ("pipe.csv", model.save), ("/dev/null", model.save)):
+    for write in (lambda path: model.write_predictions(path, X), model.save):
         with pytest.raises(FileExistsError, match="is a device or a pipe; give the name of an ordinary file"):
-            write(path)
+            write("pipe.csv")
     assert os.listdir() == ["pipe.csv"]
 
 
