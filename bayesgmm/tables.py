@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -179,7 +179,7 @@ def _text(path: Path, suffix: str):
     return frame if header == 0 else frame.add_prefix("x")
 
 
-def _exactly(version: str) -> dict[str, str]:
+def _exactly(version: str) -> dict[str, Any]:
     """What has pandas read numbers as they were written, to the last bit; from 3.1 on it does."""
     return {"float_precision": "round_trip"} if [int(part) for part in version.split(".")[:2]] < [3, 1] else {}
 
