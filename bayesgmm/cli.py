@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
+import logging
 import shlex
 import sys
+import textwrap
 import time
 from pathlib import Path
 
+from bayesgmm import terminal
 from bayesgmm._version import __version__
 from bayesgmm.inference.cache import disable_compilation_cache
 
@@ -18,6 +20,7 @@ STRUCTURES = ("full", "tied", "diag", "spherical")
 MOST = 20
 """Components to start from, or the largest number to try, unless told otherwise."""
 
+PICTURES = (".png", ".svg", ".pdf")
 SHOWN = 60
 """Characters of a word that a message shows."""
 
@@ -28,7 +31,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
 
     def error(self, message: str):
-        self.exit(2, f"bayesgmm: error: {message}; {self.prog} --help lists what there is.\n")
+        terminal.tell(f"bayesgmm: error: {message}; {self.prog} --help lists what there is.")
+        self.exit(2)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -103,37 +107,53 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0, 2 for a mistake of the user's, 1 for a fit that failed."""
+    terminal.open_closed()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it has advice for those without a home
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # type: ignore
     args = build_parser().parse_args(argv)
     args.typed = shlex.join(["bayesgmm", *(sys.argv[1:] if argv is None else argv)])
+    args.unsaid = None
     try:
-        code = args.run(args)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return args.run(args) or _told(args.unsaid)
     except (ValueError, TypeError, OSError) as error:
         return _complain("error", error, 2)
     except (RuntimeError, MemoryError) as error:
         return _complain("failed", error, 1)
     except KeyboardInterrupt:
-        print("bayesgmm: interrupted; there is no result.", file=sys.stderr)
+        terminal.tell("bayesgmm: interrupted; there is no result.")
         return 1
 
 
 def _complain(kind: str, error: BaseException, code: int) -> int:
-    print(f"bayesgmm: {kind}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+    terminal.tell(f"bayesgmm: {kind}: {' '.join(str(error).split()) or type(error).__name__}")
     return code
+
+
+def _print(args: argparse.Namespace, text: str) -> None:
+    """Print to standard output; where that fails, files are written all the same, and the end of `main` tells."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        args.unsaid = error
+        terminal.silence(sys.stdout)
+
+
+def _told(unsaid: OSError | None) -> int:
+    """The exit status of a command that has ended well, but perhaps without saying so; who reads no further knows that."""
+    if unsaid is None or isinstance(unsaid, BrokenPipeError):
+        return int(unsaid is not None)
+    return _complain("error", OSError(f"Standard output could not be written: {unsaid.strerror}."), 2)
 
 
 def run_datasets(args: argparse.Namespace) -> int:
     """Print the data sets with sources and licences."""
     from bayesgmm.datasets import describe_datasets
 
-    print("\n\n".join(str(info) for info in describe_datasets()))
+    lines = [line for info in describe_datasets() for line in [*str(info).splitlines(), ""]][:-1]
+    wide = terminal.width(sys.stdout)
+    _print(args, "\n".join(lines if wide is None else [textwrap.fill(line, wide, subsequent_indent="    ") for line in lines]))
     return 0
 
 
@@ -147,12 +167,14 @@ def run_fit(args: argparse.Namespace) -> int:
     best, selection = _best_of_all(given, args) if args.covariance == "auto" else (_fit_one(given, args), None)
     facts = best.facts(given.values, title=given.title, units=given.units)
     seconds = time.perf_counter() - began
-    from bayesgmm.report import files, text
+    from bayesgmm.report import files, text, verdict
 
     structures = _structures(selection) if selection else {best.covariance_type: (best.n_components_, best.lower_bound_)}
     record = files.as_json(facts, structures, seconds)
-    said = [text.summary(facts), *([selection.verdict] if selection else []), f"{seconds:.1f} s."]
-    print(json.dumps(record, allow_nan=False) if args.json else "\n".join(said))
+    wide = terminal.width(sys.stdout)
+    more = [verdict.wrapped(selection.sentences, wide)] if selection else []
+    said = [text.summary(facts, wide, terminal.plus_minus(sys.stdout)), *more, f"{seconds:.1f} s."]
+    _print(args, json.dumps(record, allow_nan=False) if args.json else "\n".join(said))
     if out:
         files.write_folder(out, best, given.batches(), record)
         best.report(
@@ -164,29 +186,50 @@ def run_fit(args: argparse.Namespace) -> int:
             units=given.units,
             command=args.typed,
         )
-        print(f"Wrote report.html, assignments.csv, model.npz and posterior.json to {out}.", file=sys.stderr)
+        terminal.tell(f"Wrote report.html, assignments.csv, model.npz and posterior.json to {out}.")
     return 0
 
 
 def run_select(args: argparse.Namespace) -> int:
     """Read, compare, print, draw."""
     began = time.perf_counter()
+    picture = None if args.plot is None else _picture(args.plot)
     given = _given(args)
     from bayesgmm.estimators import select
 
     names = tuple(name.strip() for name in args.covariance.split(","))
     selection = select(given.x, range(1, args.max_components + 1), names, args.criterion, args.prior, **_options(args))
     seconds = time.perf_counter() - began
-    from bayesgmm.report import files
+    from bayesgmm.report import files, text, verdict
 
-    n = selection.best.facts().n_samples
-    heading = f"{given.title}: {n} rows, {len(given.columns)} columns ({', '.join(given.columns[:8])})."
+    n, wide = selection.best.facts().n_samples, terminal.width(sys.stdout)
+    heading = text.filled(f"{given.title}: {n} rows, {len(given.columns)} columns ({', '.join(given.columns[:8])}).", wide)
     record = files.selection_as_json(selection, given.title, list(given.columns), n, seconds)
-    print(json.dumps(record, allow_nan=False) if args.json else f"{heading}\n{selection}\n{seconds:.1f} s.")
-    if args.plot:
-        selection.plot().figure.savefig(args.plot, dpi=150, bbox_inches="tight")
-        print(f"Wrote {args.plot}.", file=sys.stderr)
+    said = [heading, verdict.wrapped(selection.sentences, wide), "", verdict.printed(selection.table, width=wide), f"{seconds:.1f} s."]
+    _print(args, json.dumps(record, allow_nan=False) if args.json else "\n".join(said))
+    if picture:
+        _draw(selection, picture)
+        terminal.tell(f"Wrote {args.plot}.")
     return 0
+
+
+def _picture(name: str) -> Path:
+    """The file of a plot, looked at before the work so that a mistake shows at once."""
+    from bayesgmm.storage import check_place
+
+    path = Path(name)
+    if path.suffix.lower() not in PICTURES:
+        raise ValueError(f"--plot {name!r}: pictures are written to files that end in {', '.join(PICTURES)}.")
+    check_place(path)
+    return path
+
+
+def _draw(selection, path: Path) -> None:
+    """The plot of a selection, in one step."""
+    from bayesgmm.storage import replacing
+
+    with replacing(path) as beside:
+        selection.plot().figure.savefig(beside, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
 
 
 def run_predict(args: argparse.Namespace) -> int:
@@ -200,7 +243,7 @@ def run_predict(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.model!r} holds a {type(model).__name__}; predict needs a mixture.")
     missing = "error" if args.stream else model.missing
     n = write_predictions(model, args.out, read_given(args.source, _columns(args.columns), args.stream, missing=missing).x, first=1)
-    print(f"Wrote component (from 1, as in the summary), probability and log density of {n} rows to {args.out}.", file=sys.stderr)
+    terminal.tell(f"Wrote component (from 1, as in the summary), probability and log density of {n} rows to {args.out}.")
     return 0
 
 
@@ -263,7 +306,7 @@ def _fit_one(given, args):
         warnings.simplefilter("always" if given.values is None else "ignore", FitWarning)
         model.fit(given.x, checkpoint=args.checkpoint)
     for warning in said:
-        print(f"bayesgmm: warning: {warning.message}", file=sys.stderr)
+        terminal.tell(f"bayesgmm: warning: {warning.message}")
     return model
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
+
+from bayesgmm.terminal import columns
 
 
 class Progress:
@@ -24,7 +25,7 @@ class Progress:
     def __call__(self, text: str) -> None:
         if not self.shown:
             return
-        text = text[: shutil.get_terminal_size().columns - 1]  # a longer line would not be overwritten
+        text = text[: max(columns(sys.stderr) - 1, 0)]  # a longer line would not be overwritten
         print(f"\r{text.ljust(self._length)}\r{text}", end="", file=sys.stderr, flush=True)
         self._length = len(text)
 

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ VERSIONS = {FORMAT: 2, CHECKPOINT: 2}
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk, or of the user's share of it, that is full."""
+
+LONGEST = 240
+"""Bytes of a name to which ten can be added."""
 
 STALE = 60
 """Seconds after which a file that is being written must have been left by a process that was killed."""
@@ -155,11 +159,19 @@ def check_place(path: Path) -> None:
         raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file in it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write {path.name!r} in.")
+    if path.exists() and not path.is_file():  # a new file would take the place of the device
+        raise FileExistsError(f"{str(path)!r} is a device or a pipe; give the name of an ordinary file.")
+
+
+def _shorter(name: str) -> str:
+    """The name, or its beginning and a number where more could not be added to it: most systems allow names 255 bytes."""
+    whole = os.fsencode(name)
+    return name if len(whole) <= LONGEST else f"{name[: LONGEST // 5]}-{zlib.crc32(whole):08x}"
 
 
 def sweep(path: Path) -> None:
     """Remove unfinished files beside ``path``, of processes that were killed while they wrote, long ago."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
+    ours = re.compile(rf"\.{re.escape(_shorter(path.name))}\.[0-9a-f]{{8}}")
     for left in path.parent.iterdir():
         if ours.fullmatch(left.name) and left.is_file() and time.time() - left.stat().st_mtime > STALE:
             left.unlink(missing_ok=True)
@@ -169,7 +181,7 @@ def sweep(path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A name beside ``path`` for a new file, which takes its place when it is complete: no half-written file is ever found there."""
     check_place(path)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = path.with_name(f".{_shorter(path.name)}.{secrets.token_hex(4)}")
     try:
         yield beside
         with open(beside, "rb") as file:
@@ -178,7 +190,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        told = f"{str(path)!r} could not be written: {error.strerror}; what was written of it is removed"
+        told = f"{str(path)!r} could not be written: {os.strerror(error.errno)}; what was written of it is removed"
         raise OSError(error.errno, told) from None
     finally:
         beside.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,9 @@ SHOWN = 20
 
 MOST_COMPARED = 1000
 """Columns among which the one that was meant is looked for."""
+
+PART = 2**20
+"""Characters of a text that are looked at in one go."""
 
 MOST_COLUMNS = 100_000
 """Columns of a text file, which would take minutes to read if they were more."""
@@ -113,10 +116,9 @@ def _read(path: Path, suffix: str):
     import pandas
 
     try:
-        if suffix == ".parquet":
-            return pandas.read_parquet(path)
-        if suffix in (".feather", ".arrow"):
-            return pandas.read_feather(path)
+        if suffix in (".parquet", ".feather", ".arrow"):
+            with path.open("rb") as file:  # Arrow takes no names that are not text in UTF-8
+                return pandas.read_parquet(file) if suffix == ".parquet" else pandas.read_feather(file)
         return _npy(path) if suffix == ".npy" else _text(path, suffix)
     except pandas.errors.EmptyDataError:
         raise ValueError(f"{str(path)!r} is empty.") from None
@@ -156,8 +158,11 @@ def _text(path: Path, suffix: str):
 
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = [line for line, _ in zip((line for line in file if line.strip()), range(2), strict=False)]
+        zero = "\0" in "".join(lines) or any("\0" in part for part in iter(lambda: file.read(PART), ""))
     if not lines:
         raise pandas.errors.EmptyDataError
+    if zero:  # where some versions of pandas end a cell
+        raise ValueError("it holds a byte of zero, which is no text")
     separator = "\t" if suffix == ".tsv" else _separator(lines[0])
     first = next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True)) if separator != r"\s+" else lines[0].split()
     if len(first) > MOST_COLUMNS:
@@ -168,10 +173,15 @@ def _text(path: Path, suffix: str):
     with warnings.catch_warnings():
         warnings.simplefilter("error", pandas.errors.ParserWarning)
         try:
-            frame = pandas.read_csv(path, **options, skipinitialspace=True, low_memory=False)
+            frame = pandas.read_csv(path, **options, skipinitialspace=True, low_memory=False, **_exactly(pandas.__version__))
         except pandas.errors.ParserWarning:
             raise ValueError(f"its first line has {len(first)} columns, but later lines have more") from None
     return frame if header == 0 else frame.add_prefix("x")
+
+
+def _exactly(version: str) -> dict[str, Any]:
+    """What has pandas read numbers as they were written, to the last bit; from 3.1 on it does."""
+    return {"float_precision": "round_trip"} if [int(part) for part in version.split(".")[:2]] < [3, 1] else {}
 
 
 def _separator(line: str) -> str:

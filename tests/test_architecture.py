@@ -47,6 +47,7 @@ LAYERS = (
         "reading",
         "given",
         "progress",
+        "terminal",
         "archives",
         "storage",
         "report",

@@ -116,7 +116,7 @@ def test_true_and_false_are_numbers():
         ("a,b\ninf,1\n", "contains infinity (inf) at row 0, column 'a'"),
         ("a,b,\n1,2,\n", "column 2 (counting from 0) has no name"),
         ('a,b\n"1,2\n', "could not be read as csv"),
-        ("a,b\n1,\x002\n", "column 'b' is not numeric"),
+        ("a,b\n1,\x002\n", "it holds a byte of zero, which is no text"),
     ],
 )
 def test_cells_that_are_not_numbers(content, said):
@@ -128,3 +128,15 @@ def test_cells_that_are_not_numbers(content, said):
 def test_units_of_a_data_set_follow_the_columns():
     table = read_table("faithful", ["waiting"])
     assert table.columns == ("waiting",) and len(table.units) == 1 and table.values.shape == (272, 1)
+
+
+def test_numbers_are_read_to_the_last_bit():
+    """By every version of pandas; the default of those before 3.1 loses it in a third of such numbers."""
+    values = np.random.default_rng(0).normal(size=(1000, 1)) * 10.0 ** np.arange(-5, 6)
+    lines = "\n".join(",".join(map(repr, row)) for row in values.tolist())
+    np.testing.assert_array_equal(read_table(text("t.csv", lines)).values, values)
+
+
+def test_a_zero_byte_far_below_is_found():
+    with pytest.raises(ValueError, match=r"'t.csv' could not be read as csv: it holds a byte of zero, which is no text.$"):
+        read_table(text("t.csv", "a\n" + "1\n" * 1_000_000 + "\0\n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -41,13 +42,18 @@ def _in_words(place: str) -> Iterator[None]:
         raise ValueError(f"{place} could not be read: {reason}. It may be damaged or incomplete.") from None
 
 
+def _named(path: Path) -> Any:
+    """A file to read; names are bytes to Arrow, of which not all are text in UTF-8."""
+    return pyarrow.OSFile(os.fsencode(path))
+
+
 class _Parquet:
     """One Parquet file, by its row groups."""
 
     unit = "row group"
 
     def __init__(self, path: Path):
-        self._file = pyarrow.parquet.ParquetFile(path)
+        self._file = pyarrow.parquet.ParquetFile(_named(path))
         self.schema = self._file.schema_arrow
 
     def sizes(self) -> list[int]:
@@ -65,7 +71,7 @@ class _Feather:
     unit = "record batch"
 
     def __init__(self, path: Path):
-        self._file = pyarrow.ipc.open_file(pyarrow.OSFile(str(path)))
+        self._file = pyarrow.ipc.open_file(_named(path))
         self.schema = self._file.schema
 
     def sizes(self) -> list[int]:
@@ -172,12 +178,12 @@ def _numbers(column: Any) -> np.ndarray:
 @contextlib.contextmanager
 def parquet_writer(path: Path) -> Iterator[Callable[[dict[str, np.ndarray]], None]]:
     """What writes columns, a row group at each call, to a new file."""
-    writer = None
+    writer, file = None, pyarrow.OSFile(os.fsencode(path), "wb")
 
     def write(columns: dict[str, np.ndarray]) -> None:
         nonlocal writer
         table = pyarrow.table(columns)
-        writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
+        writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema)
         writer.write_table(table)
 
     try:
@@ -185,3 +191,4 @@ def parquet_writer(path: Path) -> Iterator[Callable[[dict[str, np.ndarray]], Non
     finally:
         if writer is not None:
             writer.close()
+        file.close()

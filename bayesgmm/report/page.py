@@ -40,7 +40,7 @@ ALWAYS = (
 def write(account: Account, path: Path) -> None:
     """The page into a file."""
     with replacing(path) as file:
-        file.write_text(laid_out(account), encoding="utf-8")
+        file.write_text(laid_out(account), encoding="utf-8", errors="backslashreplace")  # names of files may be no text
 
 
 def laid_out(account: Account) -> str:

@@ -7,6 +7,14 @@ import textwrap
 from bayesgmm.analysis.facts import Facts
 
 WIDTH = 110
+"""Characters of a line of sentences, or fewer on a narrow terminal."""
+
+GAP = "   "
+"""Between columns of a table."""
+
+SHORTEST = 9
+"""Characters to which a name is cut at most."""
+
 WIDE = 5
 """With more columns than this, the table has a line for each column instead of one for each component."""
 
@@ -39,26 +47,69 @@ def kept(facts: Facts) -> str:
     return f"{facts.n_components} {plural} kept of {facts.n_asked}."
 
 
-def table(facts: Facts) -> str:
+def table(facts: Facts, width: int | None = None, sign: str = "±") -> str:
     """Weights, means and standard deviations."""
     names = [f"{c} ({u})" if u else c for c, u in zip(facts.columns, facts.units, strict=True)]
-    cells = [[f"{number(m)} ± {number(s)}" for m, s in zip(*pair, strict=True)] for pair in zip(facts.means, facts.spreads, strict=True)]
+    cells = [
+        [f"{number(m)} {sign} {number(s)}" for m, s in zip(*pair, strict=True)] for pair in zip(facts.means, facts.spreads, strict=True)
+    ]
+    key = filled(f"(mean {sign} standard deviation within the component)", width)
     weights, rows = [f"{w:.3f}" for w in facts.weights], [str(r) for r in facts.rows]
     if facts.n_features <= WIDE:
         head = ["", "weight", *names, "rows"]
         lines = [[str(k + 1), weights[k], *cells[k], rows[k]] for k in range(facts.n_components)]
-        return aligned([head, *lines]) + "\n(mean ± standard deviation within the component)"
+        return f"{aligned([head, *lines], width)}\n{key}"
     head = ["component", *(str(k + 1) for k in range(facts.n_components))]
     lines = [["weight", *weights], ["rows", *rows]]
     lines += [[name, *(cells[k][j] for k in range(facts.n_components))] for j, name in enumerate(names)]
-    return aligned([head, *lines]) + "\n(mean ± standard deviation within the component)"
+    return f"{aligned([head, *lines], width)}\n{key}"
 
 
-def aligned(lines: list[list[str]]) -> str:
-    """Columns of equal width, the first to the left and the others to the right."""
+def filled(sentence: str, width: int | None = None) -> str:
+    """Lines of at most 110 characters, or ``width`` if that is less."""
+    return textwrap.fill(sentence, min(WIDTH, width or WIDTH))
+
+
+def aligned(lines: list[list[str]], width: int | None = None, keys: int = 1) -> str:
+    """Columns of equal width, the first to the left and the others to the right.
+
+    Columns beyond ``width`` follow below, beside the first ``keys`` once more.
+    """
+    lines = lines if width is None else narrowed(lines, width)
     widths = [max(len(line[j]) for line in lines) for j in range(len(lines[0]))]
-    pad = [lambda s, w: s.ljust(w)] + [lambda s, w: s.rjust(w)] * (len(widths) - 1)
-    return "\n".join("   ".join(f(s, w) for f, s, w in zip(pad, line, widths, strict=True)).rstrip() for line in lines)
+    padded = [[line[0].ljust(widths[0]), *(s.rjust(w) for s, w in zip(line[1:], widths[1:], strict=True))] for line in lines]
+    pieces = blocks(widths, width, keys)
+    return "\n\n".join("\n".join(GAP.join(line[j] for j in piece).rstrip() for line in padded) for piece in pieces)
+
+
+def narrowed(lines: list[list[str]], width: int) -> list[list[str]]:
+    """Names to the left, and titles, cut so that a column of numbers fits beside the first column; numbers are never cut."""
+    longest = max((len(cell) for line in lines[1:] for cell in line[1:]), default=0)
+    most = max(width - longest - len(GAP), SHORTEST)
+    named = [[shortened(line[0], most), *line[1:]] for line in lines]
+    first = max(len(line[0]) for line in named)
+    titles = [shortened(title, max(width - first - len(GAP), SHORTEST)) for title in named[0]]
+    return [titles, *named[1:]]
+
+
+def shortened(cell: str, most: int) -> str:
+    """The beginning of what is too long."""
+    return cell if len(cell) <= most else f"{cell[: most - 3]}..."
+
+
+def blocks(widths: list[int], width: int | None, keys: int) -> list[list[int]]:
+    """Columns that stand side by side: all, or as many as fit beside the keys."""
+    if width is None:
+        return [list(range(len(widths)))]
+    step = [w + len(GAP) for w in widths]
+    while keys > 1 and sum(step[:keys]) + max(widths[keys:], default=0) > width:
+        keys -= 1
+    found: list[list[int]] = []
+    for j in range(keys, len(widths)):
+        if not found or sum(step[i] for i in found[-1]) + widths[j] > width:
+            found.append(list(range(keys)))
+        found[-1].append(j)
+    return found or [list(range(keys))]
 
 
 def sentences(facts: Facts) -> list[str]:
@@ -113,7 +164,7 @@ def doubt(facts: Facts, at_most: int = 5) -> str:
     return f"Least certain (rows count from 0): {', '.join(rows)}."
 
 
-def summary(facts: Facts) -> str:
-    """The whole text."""
-    parts = [textwrap.fill(heading(facts), WIDTH), kept(facts), "", table(facts), ""]
-    return "\n".join(parts + [textwrap.fill(s, WIDTH) for s in sentences(facts)])
+def summary(facts: Facts, width: int | None = None, sign: str = "±") -> str:
+    """The whole text; ``width`` is that of a terminal, and ``sign`` what stands between mean and standard deviation."""
+    parts = [filled(heading(facts), width), filled(kept(facts), width), "", table(facts, width, sign), ""]
+    return "\n".join(parts + [filled(s, width) for s in sentences(facts)])

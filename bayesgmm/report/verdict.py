@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import numpy as np
 
 from bayesgmm.analysis.selection import CRITERIA, Table, chosen_row, share_by
-from bayesgmm.report.text import WIDTH, aligned
+from bayesgmm.report.text import aligned, filled
 
 SHOWN = ("elbo", "evidence", "held_out", "log_likelihood", "bic", "icl")
 """Columns of the printed table."""
@@ -33,9 +31,9 @@ def verdict(table: Table, criterion: str, agreement: float | None, notes: list[s
     return [sentence for sentence in said if sentence]
 
 
-def wrapped(sentences: list[str]) -> str:
+def wrapped(sentences: list[str], width: int | None = None) -> str:
     """A paragraph for each."""
-    return "\n".join(textwrap.fill(sentence, WIDTH) for sentence in sentences)
+    return "\n".join(filled(sentence, width) for sentence in sentences)
 
 
 def answer(table: Table, criterion: str) -> str:
@@ -152,7 +150,7 @@ def lines(table: Table, rows: int = 10) -> list[list[str]]:
     return found
 
 
-def printed(table: Table, rows: int = 10) -> str:
+def printed(table: Table, rows: int = 10, width: int | None = None) -> str:
     """`lines`, aligned."""
     more = f"\n({table.n_rows - rows} more models in .table)" if table.n_rows > rows else ""
-    return f"{aligned(lines(table, rows))}\n{SIGNS}{more}"
+    return f"{aligned(lines(table, rows), width, 2 + several_priors(table))}\n{filled(SIGNS, width)}{more}"
