@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +51,7 @@ PAIRS = (
     ("LOG_2", "LOG_PI"),
 )
 NAMES = dict(PAIRS) | {b: a for a, b in PAIRS}
-DROPPED = {"swapaxes", "sum", "exp", "sqrt", "log", "abs", "floored", "within", "stop_gradient", "clip", "round", "cholesky", "astype", "item"}
+DROPPED = set("swapaxes sum exp sqrt log abs floored within stop_gradient clip round cholesky astype item".split())
 """Calls in whose place the first argument, or the object, may stand."""
 
 
@@ -147,28 +146,30 @@ def protocol(node) -> bool:
 
 def replacements(node) -> Iterator[ast.expr]:
     """Expressions that a mutant has in place of this one."""
-    if isinstance(node, ast.BinOp):
-        yield from of_operation(node)
-    elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+    yield from KINDS.get(type(node), lambda _: ())(node)
+
+
+def of_comparison(node) -> Iterator[ast.expr]:
+    if len(node.ops) == 1:
         yield from (ast.Compare(node.left, [op()], node.comparators) for op in COMPARISONS.get(type(node.ops[0]), []))
-    elif isinstance(node, ast.BoolOp):
-        yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
-        yield node.values[0]
-    elif isinstance(node, ast.UnaryOp):
-        yield node.operand
-    elif isinstance(node, ast.Constant):
-        yield from of_constant(node.value)
-    elif isinstance(node, ast.IfExp):
-        yield ast.IfExp(node.test, node.orelse, node.body)
-    elif isinstance(node, ast.Name) and node.id in NAMES and isinstance(node.ctx, ast.Load):
+
+
+def of_several(node) -> Iterator[ast.expr]:
+    yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
+    yield node.values[0]
+
+
+def of_name(node) -> Iterator[ast.expr]:
+    if node.id in NAMES and isinstance(node.ctx, ast.Load):
         yield ast.Name(NAMES[node.id], node.ctx)
-    elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+
+
+def of_attribute(node) -> Iterator[ast.expr]:
+    if isinstance(node.ctx, ast.Load):
         if node.attr in NAMES:
             yield ast.Attribute(node.value, NAMES[node.attr], node.ctx)
         if node.attr == "T":
             yield node.value
-    elif isinstance(node, ast.Call):
-        yield from of_call(node)
 
 
 def of_operation(node) -> Iterator[ast.expr]:
@@ -180,7 +181,8 @@ def of_operation(node) -> Iterator[ast.expr]:
         yield node.right
 
 
-def of_constant(value) -> Iterator[ast.expr]:
+def of_constant(node) -> Iterator[ast.expr]:
+    value = node.value
     if isinstance(value, bool):
         yield ast.Constant(not value)
     elif isinstance(value, int):
@@ -213,3 +215,17 @@ def of_call(node) -> Iterator[ast.expr]:
             for i, k in enumerate(node.keywords)
             if k.arg in ("keepdims", "axis", "dtype", "rows")
         )
+
+
+KINDS = {
+    ast.BinOp: of_operation,
+    ast.Compare: of_comparison,
+    ast.BoolOp: of_several,
+    ast.UnaryOp: lambda node: (node.operand,),
+    ast.Constant: of_constant,
+    ast.IfExp: lambda node: (ast.IfExp(node.test, node.orelse, node.body),),
+    ast.Name: of_name,
+    ast.Attribute: of_attribute,
+    ast.Call: of_call,
+}
+"""What takes the place of each kind of expression."""

@@ -224,7 +224,9 @@ def test_noise_takes_its_share_first():
     assert float(law.penalty(q)) == pytest.approx(float(one.penalty(whole)), rel=1e-11)
     assert float(law.log_marginal(counts)) == pytest.approx(float(one.log_marginal(counts)), rel=1e-12)
     common = float(q.share.log_common())
-    np.testing.assert_allclose(np.asarray(q.log_covariance()) + common, np.asarray(whole.log_covariance()) + float(whole.log_common()), rtol=1e-10)
+    np.testing.assert_allclose(
+        np.asarray(q.log_covariance()) + common, np.asarray(whole.log_covariance()) + float(whole.log_common()), rtol=1e-10
+    )
     drawn = q.sample(jax.random.key(1), (4000,))
     np.testing.assert_allclose(drawn.sum(-1), 1, rtol=1e-12)
     np.testing.assert_allclose(drawn.mean(0), whole.mean(), atol=0.01)
