@@ -1,4 +1,4 @@
-"""The page on dependencies says what is installed: all of it, under licences of the kinds told, and nothing copyleft that is always needed."""
+"""The page on dependencies says what is installed, under which kinds of licences; nothing that is always installed is copyleft."""
 
 from __future__ import annotations
 
