@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import gc
 import json
 import os
@@ -23,12 +24,11 @@ import subprocess
 import sys
 import time
 import types
-from functools import _lru_cache_wrapper
 from pathlib import Path
 
 from mutants import Mutant, mutants_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "bayesgmm" / "core"
 FILES = ("core_algebra", "core_weights", "core_components", "core_families")
 """Tests that run the functions of core one at a time: hundreds of mutants in minutes. Others may be named."""
@@ -62,7 +62,7 @@ def main() -> int:
 
     os.chdir(ROOT)
     paths = [f"tests/test_{name}.py" for name in args.files.split(",") if Path(f"tests/test_{name}.py").exists()]
-    return pytest.main(["-q", "-s", "-m", "", "-p", "no:cacheprovider", "-W", "ignore", *paths], plugins=[Driver(chosen, args)])
+    return pytest.main(["-q", "-s", "-p", "no:cacheprovider", "-W", "ignore", *paths], plugins=[Driver(chosen, args)])
 
 
 def sample(args) -> list[Mutant]:
@@ -142,7 +142,7 @@ class Driver:
         try:
             for report in runtestprotocol(item, nextitem=None, log=False):
                 self.failed |= report.failed
-        except Late:
+        except (Late, SystemError):  # the second where the first comes within the compiler
             self.failed = True
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -200,11 +200,24 @@ class Traced:
         return self.line
 
 
+@functools.cache
+def remembering() -> list:
+    """Functions of tests and of the library that remember their answers."""
+    found = [a for a in gc.get_objects() if isinstance(a, functools._lru_cache_wrapper) and a is not remembering]
+    return [a for a in found if (a.__module__ or "").split(".")[0] not in ("jax", "jaxlib", "numpy", "scipy", "functools", __name__)]
+
+
+@functools.cache
+def functions_of(name: str) -> list:
+    """Functions of a module, methods and those beneath decorators among them, that are not within others."""
+    found = [a for a in gc.get_objects() if isinstance(a, types.FunctionType) and a.__globals__ is sys.modules[name].__dict__]
+    return [a for a in found if "<locals>" not in a.__code__.co_qualname]
+
+
 def forget():
-    """What tests and the library remember of functions that have changed."""
-    for found in gc.get_objects():
-        if isinstance(found, _lru_cache_wrapper) and (found.__module__ or "").split(".")[0] not in ("jax", "numpy", "scipy", "jaxlib"):
-            found.cache_clear()
+    """What they remember of functions that have changed."""
+    for found in remembering():
+        found.cache_clear()
 
 
 class Changed:
@@ -235,7 +248,7 @@ class Changed:
     def functions(self, module, fresh, source):
         """Exchange the code of functions; those found by their name in the module get a new object, too, by which JAX remembers."""
         codes = dict(outermost(source))
-        for old in [f for f in gc.get_objects() if isinstance(f, types.FunctionType) and f.__globals__ is module.__dict__]:
+        for old in functions_of(module.__name__):
             code = codes.get(old.__code__.co_qualname)
             if code is None or same(code, old.__code__):
                 continue

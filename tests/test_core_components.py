@@ -22,7 +22,12 @@ from bayesgmm.core.student import Student
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 
 pytestmark = pytest.mark.usefixtures("x64")
-every_case = pytest.mark.parametrize(("name", "tied"), [(name, tied) for name in STRUCTURES for tied in (False, True)])
+slow = pytest.mark.slow
+KEPT = (("full", False), ("diag", True))
+every_case = pytest.mark.parametrize(
+    ("name", "tied"),
+    [pytest.param(name, tied, marks=() if (name, tied) in KEPT else slow) for name in STRUCTURES for tied in (False, True)],
+)
 D, K, N = 2, 3, 9
 X = np.random.default_rng(0).normal(size=(N, D)) * [1.0, 3.0] + [0.5, -1.0]
 RESP = np.random.default_rng(1).dirichlet(np.ones(K), N)
@@ -115,6 +120,7 @@ def test_densities_of_parameters(name, tied):
     assert float(q.log_density(point)) == pytest.approx(exact, rel=1e-11)
 
 
+@slow
 @every_case
 def test_draws_of_components(name, tied):
     _, _, q = conjugate(name, tied)
@@ -233,6 +239,7 @@ def test_a_mixture_adds_up_its_parts():
     assert MAP(q).weights is q.weights and MAP(q).structure is q.structure and MAP(q).n_components == K and not MAP(q).tied
 
 
+@slow
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_frozen_components_stand_first(name):
     (known, dense), (prior, _, _) = points(name, False, lead=1), conjugate(name, False)

@@ -51,7 +51,7 @@ def moved(covariances, sharing, diagonal: bool, rng, h: float) -> np.ndarray:
     return np.array(found)
 
 
-@pytest.mark.parametrize("word", SHARINGS)
+@pytest.mark.parametrize("word", [pytest.param(w, marks=() if w in ("VEI", "EEV", "EVI") else pytest.mark.slow) for w in SHARINGS])
 def test_no_neighbour_in_the_family_is_more_likely(word):
     structure, sharing, own = COVARIANCE_TYPES[word][0], SHARINGS[word], scattered()
     if not isinstance(sharing, Sharing):
@@ -127,6 +127,7 @@ def test_the_best_angle_of_a_plane_is_the_best_of_all():
         assert float(logs(jnp.diagonal(found, axis1=1, axis2=2))) <= min(heights) + 1e-9
 
 
+@pytest.mark.slow
 def test_axes_that_are_common_are_found():
     """From any start, and from known ones; one column has one axis."""
     basis, values = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0], np.random.default_rng(3).uniform(0.1, 4, (K, 3))
@@ -137,7 +138,7 @@ def test_axes_that_are_common_are_found():
     assert axes.common_axes(jnp.ones((2, 1, 1)), logs).tolist() == [[1]]
 
 
-@pytest.mark.parametrize("word", ["VVE", "EEV", "VEI"])
+@pytest.mark.parametrize("word", ["EEV", *(pytest.param(w, marks=pytest.mark.slow) for w in ("VVE", "VEI"))])
 def test_families_in_other_units(word):
     """Where orientations are measured in units of the sphere, a change of all units changes nothing."""
     structure, sharing = COVARIANCE_TYPES[word][0], SHARINGS[word]

@@ -180,6 +180,7 @@ def test_components_taken_and_dropped(name):
         np.testing.assert_allclose(mean, np.where(np.arange(4) == 0, 0, q.mean()) / (1 - q.mean()[0]), rtol=1e-12)
 
 
+@pytest.mark.slow
 @each_law
 def test_draws(name):
     q = LAWS[name]().posterior(jnp.asarray(COUNTS))
