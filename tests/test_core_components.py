@@ -28,8 +28,9 @@ every_case = pytest.mark.parametrize(
     ("name", "tied"),
     [pytest.param(name, tied, marks=() if (name, tied) in KEPT else slow) for name in STRUCTURES for tied in (False, True)],
 )
-D, K, N = 2, 3, 9
-X = np.random.default_rng(0).normal(size=(N, D)) * [1.0, 3.0] + [0.5, -1.0]
+D, K, N = 3, 3, 9
+"""Not 2 columns: half of them would be 1, and factors of D / 2 not seen."""
+X = np.random.default_rng(0).normal(size=(N, D)) * [1.0, 3.0, 2.0] + [0.5, -1.0, 0.3]
 RESP = np.random.default_rng(1).dirichlet(np.ones(K), N)
 
 
@@ -176,7 +177,7 @@ def test_likely_components_are_weighted_moments(name, tied):
         np.testing.assert_allclose(found.covariance, s.from_dense(jnp.asarray(dense)) / (D if s.rank == 0 else 1), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(flat.posterior(known).covariance, flat.free(known)[0].covariance, rtol=1e-12)
     assert (np.asarray(s.smallest(FlatGaussian(jnp.asarray(9.0), s, tied).posterior(known).covariance)) > 8.999).all()
-    assert flat.fewest(D) == (0 if tied else {"full": 3, "diag": 2, "spherical": 2}[name])
+    assert flat.fewest(D) == (0 if tied else {"full": 4, "diag": 2, "spherical": 2}[name])
     assert float(flat.penalty(found)) == float(flat.log_density(found)) == 0 and flat.take(0) is flat.mapped(0, 0) is flat
     assert FlatGaussian.flat and not hasattr(NormalWishart, "flat")
 
@@ -269,7 +270,7 @@ def test_frozen_components_stand_first(name):
     assert law.fixed(q).known is known and law.unseen(q).mean.shape[0] == 1
 
 
-REGION = Region(np.log(6.0), np.log([2.0, 3.0]))
+REGION = Region(np.log(6.0), np.log([2.0, 3.0, 1.0]))
 
 
 @every_case
@@ -289,7 +290,7 @@ def test_noise_is_one_more_component(name, tied):
     heavy = WithNoise(Student(plain, jnp.full(K, 4.0), False, False), REGION)
     np.testing.assert_allclose(centred_scores(law.structure, heavy.natural(), x)[:, K], noise, rtol=1e-12)
     moved = law.mapped(lambda a: 3 * a, lambda a: 9 * a)
-    assert float(moved.region.log_volume) == pytest.approx(np.log(6 * 9))
+    assert float(moved.region.log_volume) == pytest.approx(np.log(6 * 27))
     np.testing.assert_allclose(q.take(np.array([2, 0, K])).law.mean, np.asarray(plain.mean)[[2, 0]])
     assert float(law.log_density(q.mode())) == pytest.approx(float(prior.log_density(plain.mode())))
     np.testing.assert_allclose([q.mean, q.point().mean], [plain.mean, plain.mean])

@@ -91,7 +91,13 @@ def test_numbers_of_parameters_and_rows():
         assert sharing.n_parameters(diag, K, 4) == own + (3 if shape else 3 * K)
         assert sharing.fewest(4) == (0 if volume and shape else 2 if shape or turn else 5)
     few = LowRank(2)
-    assert few.n_parameters(full, K, 5) == K * (5 * 2 - 1 + 1) and few.fewest(5) == 4 and not few.affine and not few.axes
+    assert (
+        few.n_parameters(full, K, 5) == K * (5 * 2 - 1 + 1)
+        and LowRank(3).n_parameters(full, 1, 5) == 13
+        and few.fewest(5) == 4
+        and not few.affine
+        and not few.axes
+    )
 
 
 @pytest.mark.parametrize("q", [1, 2])
@@ -125,6 +131,7 @@ def test_the_best_angle_of_a_plane_is_the_best_of_all():
         assert abs(away - round(away)) < 1e-4
         found = axes._rotated(axes._rotated(jnp.asarray(own), 0, 1, angle).swapaxes(-1, -2), 0, 1, angle)
         assert float(logs(jnp.diagonal(found, axis1=1, axis2=2))) <= min(heights) + 1e-9
+        np.testing.assert_allclose(np.linalg.eigvalsh(found), np.linalg.eigvalsh(own), rtol=1e-10)
 
 
 @pytest.mark.slow
@@ -191,6 +198,22 @@ def test_degrees_of_freedom_are_most_likely(shared):
     assert by_weight(known._replace(tails=None)).counts is known.counts
 
 
+def test_an_update_counts_rows_by_their_weights():
+    """Means and scatter by weight, what is divided by from rows; and what all components share is summed."""
+    counts, tails = np.array([4.0, 9.0, 6.0]), np.array([[3.0, -2.0], [8.0, -1.0], [5.0, -3.0]])
+    sums, spread = np.random.default_rng(1).normal(size=(K, D)), scattered(seed=2) * 9
+    squares = spread + np.einsum("ki,kj->kij", sums, sums) / tails[:, :1, None]
+    known = Stats(jnp.zeros(()), *(jnp.asarray(a) for a in (counts, sums, squares, tails)))
+    for tied in (False, True):
+        prior = Student(FlatGaussian(jnp.asarray(1e-9), STRUCTURES["full"], tied), jnp.array([4.0]), False, False)
+        q = prior.posterior(known)
+        own = spread.sum(0, keepdims=True) / counts.sum() if tied else spread / counts[:, None, None]
+        np.testing.assert_allclose(q.mean, sums / tails[:, :1], rtol=1e-12)
+        np.testing.assert_allclose(q.covariance, own, rtol=1e-9)
+        assert q.dof.tolist() == [4, 4, 4] and prior.flat and not prior.tied and float(prior.penalty(q)) == 0
+    assert MOST == 1000 and LEAST == 1 and not SharedGaussian.tied
+
+
 SEEN = np.array([True, False, True, False])
 COV = scattered(1, 4, seed=8)[0]
 MEAN, X4 = np.array([0.5, -1.0, 2.0, 0.0]), np.random.default_rng(9).normal(size=(3, 4))
@@ -250,5 +273,7 @@ def test_scores_as_gaussian_functions_of_rows(name):
     noisy = latent(s, Natural(jnp.append(level, -1.0), *wide, region))
     np.testing.assert_allclose(noisy.log_mass, [*found.log_mass, 0.7], rtol=1e-12)
     np.testing.assert_allclose(noisy.log_sides, [0.7, 1.0])
+    np.testing.assert_array_equal(noisy.mean, found.mean)
+    np.testing.assert_array_equal(noisy.covariance, found.covariance)
     both = latent(s, Natural(jnp.array([-0.1, -0.2, -0.3, 0.0]), *wide, region, Tails(jnp.append(level, -1.0), jnp.append(tails.dof, 1.0))))
     np.testing.assert_allclose(both.log_mass, [*heavy.log_mass, 0.7], rtol=1e-12)
