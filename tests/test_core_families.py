@@ -51,7 +51,7 @@ def moved(covariances, sharing, diagonal: bool, rng, h: float) -> np.ndarray:
     return np.array(found)
 
 
-@pytest.mark.parametrize("word", [pytest.param(w, marks=() if w in ("VEI", "EEV", "EVI") else pytest.mark.slow) for w in SHARINGS])
+@pytest.mark.parametrize("word", [pytest.param(w, marks=() if w in ("VEI", "EVI") else pytest.mark.slow) for w in SHARINGS])
 def test_no_neighbour_in_the_family_is_more_likely(word):
     structure, sharing, own = COVARIANCE_TYPES[word][0], SHARINGS[word], scattered()
     if not isinstance(sharing, Sharing):
