@@ -1,0 +1,314 @@
+"""Mutation testing of `bayesgmm.core`: are there changes of the code that no test notices?
+
+One expression at a time is changed (operators, comparisons, constants, axes, flags, terms left out, pairs such as minimum and maximum), and
+the tests that run that line are run, the quickest first, until one fails. JAX runs operations one at a time, so that nothing is compiled
+anew: the code of the changed functions is exchanged within the process, and put back. What survives is tried again, each change in a
+process of its own. ``--control`` tests are run unchanged at the start, after every `OFTEN` mutants, and at the end, and must pass.
+
+    python benchmarks/mutation.py --most 600 --out mutants.jsonl          # a sample, the same each time
+    python benchmarks/mutation.py --again mutants.jsonl                   # those that survived, each by itself
+    python benchmarks/mutation.py --only weights.py:130 --show            # mutants of a line
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import functools
+import gc
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+from mutants import Mutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "bayesgmm" / "core"
+FILES = ("core_algebra", "core_weights", "core_components", "core_families")
+"""Tests that run the functions of core one at a time: hundreds of mutants in minutes. Others may be named."""
+
+LONGEST = 3.0
+"""Seconds of a test beyond which it is left out, as operations one at a time make it slow."""
+
+OFTEN = 250
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--most", type=int, default=10**6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="FILE, FILE:LINE or the whole name of a mutant, several by commas")
+    parser.add_argument("--out", default="mutants.jsonl")
+    parser.add_argument("--again", default="", help="what an earlier run wrote: try its survivors, each in a process of its own")
+    parser.add_argument("--files", default=",".join(FILES), help="test files, without test_ and .py")
+    parser.add_argument("--longest", type=float, default=LONGEST)
+    parser.add_argument("--verbose", action="store_true", help="print how long each test takes")
+    parser.add_argument("--show", action="store_true", help="only list the mutants")
+    args = parser.parse_args()
+    if args.again:
+        return again(args)
+    chosen = sample(args)
+    if args.show:
+        print(*chosen, sep="\n")
+        return 0
+    os.environ |= {"JAX_DISABLE_JIT": "1", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    sys.path.insert(0, str(ROOT))
+    import pytest
+
+    import bayesgmm
+
+    assert Path(bayesgmm.__file__).is_relative_to(ROOT)  # not another one that is installed
+    os.chdir(ROOT)
+    paths = [f"tests/test_{name}.py" for name in args.files.split(",") if Path(f"tests/test_{name}.py").exists()]
+    return pytest.main(["-q", "-s", "-p", "no:cacheprovider", "-W", "ignore", *paths], plugins=[Driver(chosen, args)])
+
+
+def sample(args) -> list[Mutant]:
+    """Mutants asked for, in random order."""
+    found = [mutant for path in sorted(CORE.glob("*.py")) for mutant in mutants_of(path)]
+    if args.only:
+        words = args.only.split(",")
+        found = [m for m in found if any(str(m) == word or str(m).startswith((word + ":", word + " ")) for word in words)]
+    random.Random(args.seed).shuffle(found)
+    return found[: args.most]
+
+
+def again(args) -> int:
+    """Survivors of an earlier run, each in a process of its own."""
+    rows = [json.loads(line) for line in Path(args.again).read_text().splitlines()]
+    left = 0
+    for row in (row for row in rows if row["by"] is None):
+        command = [sys.executable, __file__, "--only", row["mutant"], "--out", os.devnull, "--files", args.files]
+        done = subprocess.run([*command, "--longest", str(args.longest)], capture_output=True, text=True)
+        survived = "SURVIVED" in done.stdout
+        left += survived
+        print("survived" if survived else "killed", row["mutant"], flush=True)
+    print(f"{left} survive")
+    return 0
+
+
+class Driver:
+    """Runs in place of pytest's loop over tests."""
+
+    def __init__(self, chosen: list[Mutant], args):
+        self.chosen, self.args = chosen, args
+        self.failed = False
+
+    def pytest_runtest_logreport(self, report):
+        self.failed |= report.failed
+
+    def pytest_report_teststatus(self, report):
+        return "", "", ""
+
+    def pytest_runtestloop(self, session):
+        alone = len(self.chosen) == 1
+        seconds, lines = self.look(session.items, 2 * self.args.longest if alone else self.args.longest)
+        with open(self.args.out, "a") as out:
+            for n, mutant in enumerate(self.chosen):
+                self.one(mutant, seconds, lines, out)
+                if n % OFTEN == OFTEN - 1 or (n == len(self.chosen) - 1 and not alone):
+                    self.control(seconds)
+        return True
+
+    def look(self, items, longest: float):
+        """Seconds that each test takes, but for those that fail or take too long, and the tests that each line of core has."""
+        seconds, lines = {}, collections.defaultdict(list)
+        for item in items:
+            if not self.run(item, 4 * longest + 5) or self.failed:  # operations are compiled
+                continue
+            before = time.process_time()
+            with Traced() as traced:
+                passed = self.run(item, longest) and not self.failed
+            if passed:
+                seconds[item] = time.process_time() - before
+                for place in traced.lines:
+                    lines[place].append(item)
+            if self.args.verbose:
+                print(f"{seconds.get(item, float('inf')):6.2f} {item.nodeid}", flush=True)
+        print(f"\n{len(seconds)} of {len(items)} tests, {sum(seconds.values()):.0f} s; {len(lines)} lines of core", flush=True)
+        return seconds, lines
+
+    def run(self, item, limit: float) -> bool:
+        """Run one test; whether it ended in time, which is that of the processor, or else a much longer one by the clock."""
+        from _pytest.runner import runtestprotocol
+
+        self.failed = False
+        for sign, timer, seconds in ((signal.SIGPROF, signal.ITIMER_PROF, limit), (signal.SIGALRM, signal.ITIMER_REAL, 8 * limit + 20)):
+            signal.signal(sign, late)
+            signal.setitimer(timer, seconds)
+        before = time.process_time()
+        try:
+            for report in runtestprotocol(item, nextitem=None, log=False):
+                self.failed |= report.failed
+        except (Late, SystemError):  # the second where the first comes within the compiler
+            self.failed = True
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return time.process_time() - before < limit
+
+    def one(self, mutant: Mutant, seconds: dict, lines: dict, out):
+        covering = {item for line in mutant.lines for item in lines[mutant.file, line]}
+        tests = sorted(covering or seconds, key=seconds.__getitem__)  # all, for lines that only an import runs
+        before, by = time.process_time(), None
+        with Changed(mutant) as changed:
+            if changed.error:
+                by = changed.error
+            for item in () if by else tests:
+                if not self.run(item, 10 * seconds[item] + 2) or self.failed:
+                    by = item.nodeid
+                    break
+        took = time.process_time() - before
+        out.write(json.dumps({"mutant": str(mutant), "tests": len(tests), "by": by, "seconds": round(took, 2)}) + "\n")
+        out.flush()
+        if by is None:
+            print(f"SURVIVED {len(tests):3d} tests  {mutant}", flush=True)
+
+    def control(self, seconds: dict):
+        """Without a change all tests must pass: nothing is left of the changes before."""
+        forget()
+        for item in seconds:
+            if not self.run(item, 10 * seconds[item] + 10) or self.failed:
+                raise SystemExit(f"{item.nodeid} fails without a change")
+
+
+class Late(BaseException):
+    pass
+
+
+def late(*_):
+    raise Late
+
+
+class Traced:
+    """Lines of core that are run."""
+
+    def __enter__(self):
+        self.lines, self.names = set(), {str(path): path.name for path in CORE.glob("*.py")}
+        sys.settrace(self.call)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(None)
+
+    def call(self, frame, event, argument):
+        return self.line if frame.f_code.co_filename in self.names else None
+
+    def line(self, frame, event, argument):
+        self.lines.add((self.names[frame.f_code.co_filename], frame.f_lineno))
+        return self.line
+
+
+@functools.cache
+def remembering() -> list:
+    """Functions of tests and of the library that remember their answers."""
+    found = [a for a in gc.get_objects() if isinstance(a, functools._lru_cache_wrapper) and a is not remembering]
+    return [a for a in found if (a.__module__ or "").split(".")[0] not in ("jax", "jaxlib", "numpy", "scipy", "functools", __name__)]
+
+
+@functools.cache
+def functions_of(name: str) -> list:
+    """Functions of a module, methods and those beneath decorators among them, that are not within others."""
+    found = [a for a in gc.get_objects() if isinstance(a, types.FunctionType) and a.__globals__ is sys.modules[name].__dict__]
+    return [a for a in found if "<locals>" not in a.__code__.co_qualname]
+
+
+def forget():
+    """What they remember of functions that have changed."""
+    for found in remembering():
+        found.cache_clear()
+
+
+class Changed:
+    """The library with one change, for as long as this is entered."""
+
+    def __init__(self, mutant: Mutant):
+        self.mutant, self.undo, self.error = mutant, [], None
+
+    def __enter__(self):
+        forget()
+        name = "bayesgmm.core." + self.mutant.file.removesuffix(".py")
+        module = sys.modules[name]
+        source = compile(self.mutant.source(), module.__file__, "exec", dont_inherit=True)
+        fresh = types.ModuleType(name)
+        fresh.__file__ = module.__file__
+        sys.modules[name] = fresh
+        try:
+            exec(source, fresh.__dict__)
+        except Exception as error:
+            self.error = f"import: {type(error).__name__}"
+            return self
+        finally:
+            sys.modules[name] = module
+        self.functions(module, fresh, source)
+        self.values(module, fresh)
+        return self
+
+    def functions(self, module, fresh, source):
+        """Exchange the code of functions; those found by their name in the module get a new object, too, by which JAX remembers."""
+        codes = dict(outermost(source))
+        for old in functions_of(module.__name__):
+            code = codes.get(old.__code__.co_qualname)
+            if code is None or same(code, old.__code__):
+                continue
+            self.undo.append((old, "__code__", old.__code__))
+            old.__code__ = code
+            named = module.__dict__.get(old.__name__)
+            if named is old:
+                twin = types.FunctionType(code, module.__dict__, old.__name__, old.__defaults__, old.__closure__)
+                twin.__kwdefaults__, twin.__module__ = old.__kwdefaults__, module.__name__
+                self.set(module, old.__name__, twin)
+            elif isinstance(named, object) and not isinstance(named, type) and old.__name__ in module.__dict__:
+                self.clear()
+
+    def values(self, module, fresh):
+        """Exchange constants of the module, wherever they were imported, and of its classes."""
+        for name, new in list(fresh.__dict__.items()):
+            old = module.__dict__.get(name)
+            if isinstance(new, (int, float, tuple)) and old != new:
+                for other in [m for key, m in sys.modules.items() if key.startswith("bayesgmm.") and m.__dict__.get(name) is old]:
+                    self.set(other, name, new)
+            if isinstance(new, type) and new.__module__ == module.__name__:
+                for key, value in list(new.__dict__.items()):
+                    if isinstance(value, (bool, int, float)) and old.__dict__.get(key) != value:
+                        self.set(old, key, value)
+
+    def set(self, holder, name, value):
+        self.undo.append((holder, name, getattr(holder, name)))
+        setattr(holder, name, value)
+
+    def clear(self):
+        import jax
+
+        jax.clear_caches()
+        self.cleared = True
+
+    def __exit__(self, *_):
+        for holder, name, value in reversed(self.undo):
+            setattr(holder, name, value)
+        if hasattr(self, "cleared"):
+            self.clear()
+
+
+def outermost(code, inside=False):
+    """Code of functions that are not within others, by qualified name."""
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            if inner.co_flags & 2:  # of a function: the rest are classes
+                yield inner.co_qualname, inner
+            else:
+                yield from outermost(inner)
+
+
+def same(a: types.CodeType, b: types.CodeType) -> bool:
+    return a == b
+
+
+if __name__ == "__main__":
+    sys.exit(main())
