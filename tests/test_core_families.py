@@ -277,3 +277,15 @@ def test_scores_as_gaussian_functions_of_rows(name):
     np.testing.assert_array_equal(noisy.covariance, found.covariance)
     both = latent(s, Natural(jnp.array([-0.1, -0.2, -0.3, 0.0]), *wide, region, Tails(jnp.append(level, -1.0), jnp.append(tails.dof, 1.0))))
     np.testing.assert_allclose(both.log_mass, [*heavy.log_mass, 0.7], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_heavy_tails_in_three_columns(name):
+    """In two, what heavy tails change at the mean is 0; the densities are SciPy's."""
+    s, rng = STRUCTURES[name], np.random.default_rng(11)
+    mean, log_mass, dof = rng.normal(size=(2, 3)), np.array([-0.5, -1.0]), np.array([2.5, 7.0])
+    precision = jnp.stack([s.identity(3) * 0.7, s.identity(3) * 1.9])
+    laws = [stats.multivariate_t(m, np.eye(3) / p, df=nu) for m, p, nu in zip(mean, (0.7, 1.9), dof, strict=True)]
+    level = jnp.asarray(log_mass + np.array([law.logpdf(m) for law, m in zip(laws, mean, strict=True)]))
+    found = latent(s, Natural(jnp.zeros(2), jnp.asarray(mean), precision, tails=Tails(level, jnp.asarray(dof))))
+    np.testing.assert_allclose(found.log_mass, log_mass, rtol=1e-10)
