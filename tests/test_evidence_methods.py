@@ -30,6 +30,7 @@ def fitted(x, **changes):
     return bg.BayesianGaussianMixture(**{**SETTINGS, **changes}).fit(x)
 
 
+@pytest.mark.slow
 def test_sampled_and_corrected_evidence_agree_in_any_units():
     """The value follows the units exactly, since coordinates and draws follow the fit; so does the order of the rows."""
     x = groups()

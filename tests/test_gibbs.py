@@ -55,7 +55,7 @@ def similarity_by_chain(labels: np.ndarray) -> np.ndarray:
     ("structure", "tied", "law"),
     [
         ("spherical", True, "dirichlet"),
-        ("diag", False, "sticks"),
+        pytest.param("diag", False, "sticks", marks=pytest.mark.slow),
         ("full", False, "sticks_gamma"),
         pytest.param("full", True, "dirichlet", marks=pytest.mark.slow),
         *(pytest.param(name, False, "dirichlet", marks=pytest.mark.slow) for name in STRUCTURES),

@@ -68,12 +68,12 @@ def law_of_fits(make, k, kind, shape, count, folder):
 
 GRID = [
     ("em", 2, "full", (8, 2)),
-    ("vb", 2, "diag", (8, 2)),
     ("kmeans", 2, None, (8, 2)),
     ("vb", 1, "spherical", (3, 1)),
     ("em", 1, "tied", (2, 2)),
 ]
 MORE = [
+    ("vb", 2, "diag", (8, 2)),
     ("vb", 3, "full", (8, 3)),
     ("em", 2, "diag", (3, 2)),
     ("vb", 2, "tied", (20, 2)),

@@ -134,6 +134,7 @@ def test_results_of_methods_are_numpy_and_python(fitted):
         assert all(type(part) is np.ndarray for part in fitted.sample(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_fit_in_a_thread_gives_the_same(name):
     here = MODELS[name]().fit(X)

@@ -168,7 +168,7 @@ def test_one_component_is_exact(structure):
     assert abs(found.log_evidence - exact) < 4 * found.standard_error
 
 
-@pytest.mark.parametrize(("structure", "tied"), [("spherical", False), ("full", True)])
+@pytest.mark.parametrize(("structure", "tied"), [pytest.param("spherical", False, marks=pytest.mark.slow), ("full", True)])
 def test_nine_rows_by_enumeration(structure, tied):
     """All labellings summed, and no relabelled copy counted twice or left out: K = 2 would be off by 0.7."""
     x, weight = data(9, 8.0)

@@ -163,7 +163,8 @@ def test_a_process_forked_after_a_fit_is_told_so_instead_of_hanging(tmp_path):
         assert "forked after a fit" in said and "'spawn'" in said and said.endswith("."), (where, said)
 
 
-@pytest.mark.parametrize("names", ["em,kmeans", pytest.param("vb,classes", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("names", ["em,kmeans", "vb,classes"])
 def test_joblib_and_scikit_learn_with_two_jobs(names, tmp_path):
     answer = answer_of(LOKY, tmp_path, names)
     for one, two in (("here", "loky"), ("search1", "search2"), ("cross1", "cross2")):
