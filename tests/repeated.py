@@ -1,4 +1,4 @@
-"""All kinds of answers that depend on a seed, and digests of every bit of them: run as a script, prints digests by name as JSON, or numbers."""
+"""All kinds of answers that depend on a seed, and digests of every bit of them: run as a script, prints digests by name, or numbers."""
 
 from __future__ import annotations
 
