@@ -17,7 +17,7 @@ KINDS = ("slow", "process", "version", "device", "system", "fault", "guard", "bo
 something outside fails, where a caller inside makes a mistake; and loops that end early in every test."""
 
 Place = tuple[str, str]
-"""File, and ``function | text``; a branch that is never taken has `` -> text`` of where it leads, or `` -> end`` of the function, beside."""
+"""File, and ``function | text``, with `` -> text`` of where it leads, or `` -> end`` of the function, where it is a branch never taken."""
 
 
 def read(path: Path = LIST) -> dict[Place, str]:
