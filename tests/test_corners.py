@@ -31,7 +31,7 @@ from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.limits import within
 from bayesgmm.inference.sparse import sparse_rows
 from bayesgmm.plots import plot_ellipses, plot_pairs
-from bayesgmm.plots import prior as plots_of_priors
+from bayesgmm.plots import prior as priors
 from bayesgmm.plots.kmeans import _borders
 from bayesgmm.plots.views import plot_model
 from bayesgmm.report import verdict
@@ -270,7 +270,7 @@ class TestPictures:
             (lambda model: plot_model(model, X, []), r"columns must name at least one of x0, x1; got none"),
             (lambda _: plot_ellipses(Made(draws={}, feature_names=["a"])), r"the fit has one \(a\)"),
             (
-                lambda _: plots_of_priors._check(Made(_bayesian=True, posterior_=Made(n_known=1)), "means"),
+                lambda _: priors._check(Made(_bayesian=True, posterior_=Made(n_known=1)), "means"),
                 "frozen components, which have no law",
             ),
             (lambda model: bg.combine(model, X, method="ridgeline"), "follows Gaussian densities"),

@@ -135,10 +135,8 @@ def test_files_that_meet_other_faults(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="needs more memory than there is to be read as csv"):
         tables.read_table(str(tmp_path / "x.csv"))
     np.save(tmp_path / "x.npy", X)
-    saved = bytearray((tmp_path / "x.npy").read_bytes())
-    saved[10] = ord("(")
-    (tmp_path / "x.npy").write_bytes(bytes(saved))
-    with pytest.raises(ValueError, match="could not be read"):
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes().replace(b"}", b" ", 1))
+    with pytest.raises(ValueError, match="could not be read: its header is damaged"):
         bg.scan(tmp_path / "x.npy")
     with pytest.raises(ValueError, match="x could not be read: it holds names that are not text in UTF-8"), arrow._in_words("x"):
         b"\xff".decode()
