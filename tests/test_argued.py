@@ -54,9 +54,10 @@ def test_what_is_not_argued_and_what_is_not_needed():
     assert argued.compare(places, [("b.py", "f | x"), places[1]]) == ([("a.py", "f | x")], [("b.py", "f | x")])
 
 
-@pytest.mark.parametrize(
-    "wrong", ["", 'kind = "bad"\nreason = "r"\n', 'kind = "slow"\nreason = " "\n', 'kind = "slow"\nreason = "r"\nmore = 1\n']
-)
+WRONG = ["", 'kind = "bad"\nreason = "r"\n', 'kind = "slow"\nreason = " "\n', 'kind = "slow"\nreason = "r"\nmore = 1\n']
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_arguments_have_a_reason_of_a_known_kind(tmp_path, wrong):
     (tmp_path / "list.toml").write_text(f'[[argument]]\nfile = "a.py"\nplaces = ["f | x"]\n{wrong}')
     with pytest.raises(ValueError, match="An argument has a file, a kind"):
