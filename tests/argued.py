@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 LIST = Path(__file__).parent / "uncovered.toml"
-KINDS = ("slow", "process", "version", "device", "system", "fault", "guard", "bound")
-"""Reasons: run by slow tests only, by a process that is not measured, by other versions of libraries, on other devices or systems, where
-something outside fails, where a caller inside makes a mistake; and loops that end early in every test."""
+KINDS = ("slow", "process", "version", "device", "system", "fault", "guard", "bound", "open")
+"""Reasons: run by slow tests only, by a process that is not measured, with other versions of libraries, on other devices or systems; where
+something outside fails, or a caller inside makes a mistake; loops that end early in every test; and gaps that are known, and open."""
 
 Place = tuple[str, str]
 """File, and ``function | text``, with `` -> text`` of where it leads, or `` -> end`` of the function, where it is a branch never taken."""
