@@ -16,6 +16,7 @@ from bayesgmm.analysis.sensitivity import HYPERPARAMETERS, Answers, changed, der
 from bayesgmm.analysis.unconstrained import chart_of
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet
+from bayesgmm.estimators import sensitivity as of_estimators
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import collect, from_labels
 
@@ -148,6 +149,15 @@ def test_pairs_and_mistakes(model):
         found.co_clustering([len(x)])
     with pytest.raises(ValueError, match="must be those of the fit"):
         fitted.sensitivity(x + 1)
+
+
+def test_derivatives_that_are_not_found_are_told(model, monkeypatch):
+    def fails(*_):
+        raise ArithmeticError("no answer")
+
+    monkeypatch.setattr(of_estimators, "derivatives", fails)
+    with pytest.raises(bg.FitError, match=r"not found \(no answer\): components can hardly be told apart"):
+        model[0].sensitivity(model[1])
 
 
 @pytest.mark.slow

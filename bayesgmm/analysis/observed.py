@@ -57,9 +57,6 @@ class Curvature(NamedTuple):
     information: jax.Array
     squares: jax.Array
 
-    def __add__(self, other: tuple) -> Curvature:
-        return Curvature(*(a + b for a, b in zip(self, other, strict=True)))
-
 
 @pytree
 class Around:
