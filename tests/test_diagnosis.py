@@ -129,7 +129,8 @@ class TestInfluence:
         errors = influence.estimates(sure.draws["weights"], sure.draws["means"], influence.deviations(sure.dense_covariances)).std(0)
         np.testing.assert_allclose(found.influence.moved[0], (parts[1][order] - parts[0]) / errors, atol=2e-4)
 
-    @pytest.mark.parametrize("bayesian", [True, pytest.param(False, marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("bayesian", [True, False])
     def test_no_row_that_was_not_tried_matters_more(self, bayesian, monkeypatch):
         x = bg.load_dataset("acidity").x
         settings = {"covariance_type": "full", "random_state": 0}

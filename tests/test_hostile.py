@@ -178,6 +178,7 @@ def law_of_answers(count):
     holds()
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_fits():
     law_of_answers(8)
 
