@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import argued
 import pytest
 from scripts import ROOT
 from sklearn_tests import INAPPLICABLE, OURS
@@ -42,3 +43,8 @@ def test_counts_of_hostile_inputs_are_those_of_the_decision():
     for line in (first, second):
         for number in re.findall(r"\d+,\d{3}", line.split("|")[2]):
             assert number in decision or number == "2,000", number
+
+
+def test_places_that_no_test_runs_are_counted():
+    kinds = list(argued.read().values())
+    assert f"{len(kinds)} places" in PAGE and f"{kinds.count('open')} are gaps" in PAGE
