@@ -22,10 +22,12 @@ def open_closed() -> None:
 
 
 def silence(stream: Any) -> None:
-    """Have a stream that cannot be written lead nowhere, so that what waits in it does no harm at the end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    """Have a stream that cannot be written lead nowhere, so that what waits in it does no harm at the end; one that is no file is left."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        place = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, place)
+        os.close(nowhere)
 
 
 def tell(text: str) -> None:
@@ -48,7 +50,7 @@ def columns(stream: Any) -> int:
 
 def width(stream: Any) -> int | None:
     """Columns to wrap text to; None for what is not read on a terminal."""
-    return max(FEWEST, columns(stream)) if stream.isatty() else None
+    return max(FEWEST, columns(stream)) if getattr(stream, "isatty", bool)() else None
 
 
 def plus_minus(stream: Any) -> str:

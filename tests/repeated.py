@@ -172,7 +172,7 @@ def numbers() -> list[float]:
     table = CASES["select"]().table
     found, (model, *_) = bayes(covariance_type="diag"), CASES["moves"]()
     bounds = [found.lower_bound_, found.log_evidence(X).total, model.lower_bound_]
-    return [*table.elbo, *table.evidence, *bounds, *found.means_.ravel(), *model.weights_, *model.means_.ravel()]
+    return [*table["elbo"], *table["evidence"], *bounds, *found.means_.ravel(), *model.weights_, *model.means_.ravel()]
 
 
 if __name__ == "__main__":

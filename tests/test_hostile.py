@@ -193,6 +193,15 @@ def test_two_thousand_columns_and_five_rows(kind):
         fit_is_lawful(model, x)
 
 
+def test_columns_that_others_determine_are_named_where_units_leave_nothing_of_a_ridge():
+    """The covariances of a comparison are positive definite in its own coordinates, and to rounding not in the user's."""
+    rng = np.random.default_rng(0)
+    some = rng.normal(size=(40, 3)) + 5 * (np.arange(40) < 20)[:, None]
+    x = np.concatenate([1e8 * some, some, some[:, :1]], 1)
+    with pytest.raises(bg.FitError, match=r"singular to rounding in the units of the data: leave out column \d, .*, which the other"):
+        bg.select(x, 2, "tied", n_init=1, random_state=0)
+
+
 def test_low_rank_of_many_columns():
     x = np.random.default_rng(0).normal(size=(6, 200))
     model = em(1, "rank1")

@@ -99,6 +99,7 @@ def test_dependent_columns_are_named():
     found = bg.select(np.c_[x, 3 * x], (1, 2), "full", verbose=False)
     (note,) = [note for note in found.notes if "dependent" in note]
     assert "column 1" in note and "cannot be compared" in note
+    assert np.isfinite(found.best.lower_bound_) and found.best.lower_bound_ == pytest.approx(found.table["elbo"][found.row], rel=1e-6)
 
 
 def test_why_a_criterion_has_no_value():

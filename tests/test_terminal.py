@@ -127,6 +127,33 @@ def test_a_fit_on_a_terminal(folder, monkeypatch, columns):
     assert "Seed 0, bayesgmm" in whole
 
 
+class Bare:
+    """A stand-in for a stream that has only what ``print`` needs, and may fail."""
+
+    encoding = "utf-8"
+
+    def __init__(self, full: bool):
+        self.full, self.said = full, ""
+
+    def write(self, text):
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.said += text
+
+    def flush(self):
+        pass
+
+
+def test_streams_that_are_no_files():
+    """As notebooks and servers put in place of the usual ones."""
+    out = Bare(False)
+    assert run_with(out, "datasets") == 0 and "faithful" in out.said
+    errors = Bare(False)
+    assert run_with(Bare(True), "datasets", errors=errors) == 2
+    assert errors.said == "bayesgmm: error: Standard output could not be written: No space left on device.\n"
+    assert run_with(Bare(True), "fit", "nowhere.csv", errors=Bare(True)) == 2
+
+
 def test_data_sets_on_a_terminal(monkeypatch):
     lines = on_terminal(monkeypatch, 40, "datasets").split("\n")
     assert max(map(len, lines)) <= 40 and "    " in {line[:4] for line in lines}
@@ -150,7 +177,7 @@ def test_tables_are_folded(width):
 
 def test_names_are_cut_and_numbers_are_not():
     lines = [["component", "1"], ["the length of an outer leaf", "-0.292 ± 0.973"]]
-    assert text.aligned(lines, 30) == "component                    1\nthe length...   -0.292 ± 0.973"
+    assert text.aligned(lines, 30) == "component                    1\nthe len...eaf   -0.292 ± 0.973"
 
 
 def test_words_of_a_selection_fit():

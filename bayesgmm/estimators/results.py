@@ -16,6 +16,7 @@ from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, count_paramet
 from bayesgmm.estimators.data import FromSource, InMemory
 from bayesgmm.estimators.freezing import as_given
 from bayesgmm.estimators.robust import Robust
+from bayesgmm.frames import column_label
 from bayesgmm.inference.loop import MESSAGES, Outcome
 from bayesgmm.inference.restarts import Fit
 
@@ -39,11 +40,15 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource, noise_box: np.n
     found = to_numpy(published(coordinates, fit.prior, fit.result.posterior))
     look = rows.look(found.posterior, to_numpy(coordinates), N_DOUBTFUL, data.keep_labels, data.before)
     seen = data.seen(look)  # what may fail comes first: an estimator is changed wholly or not at all
+    _check_outward(seen.log_likelihood, data)
     estimator._coordinates = to_numpy(coordinates)
     estimator.posterior_, estimator.prior_ = found.posterior, found.prior
     _store_parameters(estimator, found)
     estimator._noise_box = noise_box
-    estimator.lower_bound_ = float(fit.result.stats.log_norm) - data.log_jacobian - float(found.penalty)
+    penalty, log_norm = float(found.penalty), float(fit.result.stats.log_norm)
+    if np.isnan(penalty) and estimator._bayesian:  # singular to rounding in the user's units; a divergence is the same in any
+        penalty = log_norm - fit.bound
+    estimator.lower_bound_ = log_norm - data.log_jacobian - penalty
     estimator.lower_bounds_ = (fit.history + (estimator.lower_bound_ - fit.bound)).tolist()
     estimator.n_iter_ = fit.n_steps
     estimator.converged_ = fit.outcome == Outcome.CONVERGED
@@ -64,6 +69,15 @@ def _judge(estimator, fit: Fit, data: InMemory | FromSource) -> None:
         raise FitError(f"The fit failed: {MESSAGES[fit.outcome]}; {_likely_cause(estimator, data)}.")
     if fit.outcome != Outcome.CONVERGED and estimator.max_iter > 0:
         warnings.warn(f"The fit did not converge: {MESSAGES[fit.outcome]}.", FitWarning, stacklevel=5)
+
+
+def _check_outward(log_likelihood: float, data: InMemory | FromSource) -> None:
+    """Covariances that inner coordinates hold may not be positive definite in the user's units, to rounding."""
+    if not np.isnan(log_likelihood):
+        return
+    left = ", ".join(column_label(j, data.names) for j in data.problem.dependent[:5]) or "columns that are combinations of others"
+    told = f"leave out {left}, which the other columns determine"
+    raise FitError(f"The covariances are singular to rounding in the units of the data: {told}.")
 
 
 def _likely_cause(estimator, data: InMemory | FromSource) -> str:

@@ -93,8 +93,9 @@ def narrowed(lines: list[list[str]], width: int) -> list[list[str]]:
 
 
 def shortened(cell: str, most: int) -> str:
-    """The beginning of what is too long."""
-    return cell if len(cell) <= most else f"{cell[: most - 3]}..."
+    """Beginning and end of what is too long: names of columns often differ at the end."""
+    end = (most - 3) // 3
+    return cell if len(cell) <= most else f"{cell[: most - 3 - end]}...{cell[len(cell) - end :]}"
 
 
 def blocks(widths: list[int], width: int | None, keys: int) -> list[list[int]]:

@@ -51,7 +51,7 @@ def certainty(table: Table) -> str:
     """Posterior probabilities of numbers of components and of structures."""
     numbers = share_by(table["n_components"], table["probability"])
     likely = sorted((k for k in numbers if numbers[k] >= POSSIBLE), key=lambda k: -numbers[k])
-    said = ", ".join(f"P(K = {k}) = {_rounded(numbers[k])}" for k in likely[:5])
+    said = ", ".join(f"P(K = {k}) {_equal(numbers[k])}" for k in likely[:5])
     kinds = share_by(table["covariance_type"], table["probability"])
     names = sorted((n for n in kinds if kinds[n] >= POSSIBLE), key=lambda n: -kinds[n])
     structures = ", ".join(f"{n} {_rounded(kinds[n])}" for n in names)
@@ -70,6 +70,10 @@ def several_priors(table: Table) -> bool:
 
 def _rounded(p: float) -> str:
     return "> 0.99" if p > 0.995 else f"{p:.2f}"
+
+
+def _equal(p: float) -> str:
+    return _rounded(p) if p > 0.995 else f"= {_rounded(p)}"
 
 
 def disagreement(table: Table, criterion: str) -> str:
