@@ -96,7 +96,11 @@ def test_plots_of_columns_that_are_not_there(selection):
 
 def test_dependent_columns_are_named():
     x = np.random.default_rng(0).normal(size=272)
-    found = bg.select(np.c_[x, 3 * x], (1, 2), "full", verbose=False)
+    try:
+        found = bg.select(np.c_[x, 3 * x], (1, 2), "full", verbose=False)
+    except bg.FitError as error:  # as rounding will have it: LAPACK of one machine finds a factor of the matrix, and of another none
+        assert "leave out column 1, which the other columns determine" in str(error)
+        return
     (note,) = [note for note in found.notes if "dependent" in note]
     assert "column 1" in note and "cannot be compared" in note
     assert np.isfinite(found.best.lower_bound_) and found.best.lower_bound_ == pytest.approx(found.table["elbo"][found.row], rel=1e-6)
