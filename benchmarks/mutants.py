@@ -65,6 +65,7 @@ class Mutant:
     lines: tuple[int, ...]
     before: str
     after: str
+    in_function: bool
 
     @property
     def file(self) -> str:
@@ -89,7 +90,13 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
         old = getattr(node, field) if index is None else getattr(node, field)[index]
         whole = statement_of(tree, old)
         lines = tuple(range(whole.lineno, last_line(whole) + 1))
-        yield Mutant(path, number, old.lineno, lines, short(old), short(new))
+        yield Mutant(path, number, old.lineno, lines, short(old), short(new), in_function(tree, whole))
+
+
+def in_function(tree, statement) -> bool:
+    """Whether an import alone does not run it."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node is not statement)
+    return any(inner is statement for function in functions for inner in ast.walk(function))
 
 
 def short(node) -> str:

@@ -1,10 +1,12 @@
 """Mutation testing of `bayesgmm.core`: are there changes of the code that no test notices?
 
 One expression at a time is changed (operators, comparisons, constants, axes, flags, terms left out, pairs such as minimum and maximum), and
-the tests that run that line are run, the quickest first, until one fails. JAX runs operations one at a time, so that nothing is compiled
+the tests that run that line are run, the quickest and those that found most first, until one fails. JAX runs operations one at a time, so that nothing is compiled
 anew: the code of the changed functions is exchanged within the process, and put back. What survives is tried again, each change in a
 process of its own. ``--control`` tests are run unchanged at the start, after every `OFTEN` mutants, and at the end, and must pass.
 
+    python benchmarks/mutation.py --out mutants.jsonl                     # all, going on where a run before was cut off
+    python benchmarks/mutation.py --part 0/2 --out half.jsonl             # every second one
     python benchmarks/mutation.py --most 600 --out mutants.jsonl          # a sample, the same each time
     python benchmarks/mutation.py --again mutants.jsonl                   # those that survived, each by itself
     python benchmarks/mutation.py --only weights.py:130 --show            # mutants of a line
@@ -30,8 +32,8 @@ from mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "bayesgmm" / "core"
-FILES = ("core_algebra", "core_weights", "core_components", "core_families")
-"""Tests that run the functions of core one at a time: hundreds of mutants in minutes. Others may be named."""
+FILES = ("core_algebra", "core_weights", "core_components", "core_families", "wide")
+"""Tests that run the functions of core one at a time, slow ones too: hundreds of mutants in minutes. Others may be named."""
 
 LONGEST = 3.0
 """Seconds of a test beyond which it is left out, as operations one at a time make it slow."""
@@ -44,7 +46,8 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=10**6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="FILE, FILE:LINE or the whole name of a mutant, several by commas")
-    parser.add_argument("--out", default="mutants.jsonl")
+    parser.add_argument("--part", default="0/1", help="I/N: from the Ith on, every Nth")
+    parser.add_argument("--out", default="mutants.jsonl", help="a line for each; those that it has are not tried again")
     parser.add_argument("--again", default="", help="what an earlier run wrote: try its survivors, each in a process of its own")
     parser.add_argument("--files", default=",".join(FILES), help="test files, without test_ and .py")
     parser.add_argument("--longest", type=float, default=LONGEST)
@@ -66,7 +69,8 @@ def main() -> int:
     assert Path(bayesgmm.__file__).is_relative_to(ROOT)  # not another one that is installed
     os.chdir(ROOT)
     paths = [f"tests/test_{name}.py" for name in args.files.split(",") if Path(f"tests/test_{name}.py").exists()]
-    return pytest.main(["-q", "-s", "-p", "no:cacheprovider", "-W", "ignore", *paths], plugins=[Driver(chosen, args)])
+    words = ["-q", "-s", "-p", "no:cacheprovider", "-m", "slow or not slow", "-W", "ignore"]
+    return pytest.main([*words, *paths], plugins=[Driver(chosen, args)])
 
 
 def sample(args) -> list[Mutant]:
@@ -76,7 +80,10 @@ def sample(args) -> list[Mutant]:
         words = args.only.split(",")
         found = [m for m in found if any(str(m) == word or str(m).startswith((word + ":", word + " ")) for word in words)]
     random.Random(args.seed).shuffle(found)
-    return found[: args.most]
+    first, step = (int(word) for word in args.part.split("/"))
+    out = Path(args.out)
+    tried = {json.loads(line)["mutant"] for line in out.read_text().splitlines()} if out.is_file() else ()
+    return [m for m in found[: args.most][first::step] if str(m) not in tried]
 
 
 def again(args) -> int:
@@ -98,7 +105,7 @@ class Driver:
 
     def __init__(self, chosen: list[Mutant], args):
         self.chosen, self.args = chosen, args
-        self.failed = False
+        self.failed, self.found = False, collections.Counter()
 
     def pytest_runtest_logreport(self, report):
         self.failed |= report.failed
@@ -155,7 +162,8 @@ class Driver:
 
     def one(self, mutant: Mutant, seconds: dict, lines: dict, out):
         covering = {item for line in mutant.lines for item in lines[mutant.file, line]}
-        tests = sorted(covering or seconds, key=seconds.__getitem__)  # all, for lines that only an import runs
+        tests = covering if covering or mutant.in_function else seconds  # all, for lines that only an import runs
+        tests = sorted(tests, key=lambda item: seconds[item] / (1 + self.found[item]))
         before, by = time.process_time(), None
         with Changed(mutant) as changed:
             if changed.error:
@@ -163,6 +171,7 @@ class Driver:
             for item in () if by else tests:
                 if not self.run(item, 10 * seconds[item] + 2) or self.failed:
                     by = item.nodeid
+                    self.found[item] += 1
                     break
         took = time.process_time() - before
         out.write(json.dumps({"mutant": str(mutant), "tests": len(tests), "by": by, "seconds": round(took, 2)}) + "\n")
