@@ -89,13 +89,9 @@ def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, 
         found = q.sample(key, (40_000,))
         points = Mixture(PointWeights(found.weights), found.components)
         z = jax.vmap(lambda point: inward(chart, point)[0])(points)
-        scores = jax.vmap(lambda point: centred_scores(point.structure, point.natural(), rows))(points)
-        return z, (scores - scores[:, :, -1:])[:, :, :-1]
+        return z, jax.vmap(lambda point: centred_scores(point.structure, point.natural(), rows))(points)
 
     z, scores = (np.asarray(part) for part in drawn(jax.random.key(0)))
-    away = z - z.mean(0)
-    products = away[:, :, None] * (scores - scores.mean(0)).reshape(len(z), 1, -1)
-    error = products.std(0) / np.sqrt(len(z))
     own = np.asarray(jit(features)(q, rows))
     b = with_coefficients(chart)
     b = b if tied else b.toarray()
@@ -105,9 +101,30 @@ def test_coordinates_covary_with_scores_as_draws_of_the_fit_do(structure, tied, 
     if not tied:
         b[:, :, 0] = b[:, :, 0] @ np.asarray(own_root(q)).T
     parts = np.einsum("pkq,nkq->pnk", b, np.broadcast_to(own, (len(rows), K, own.shape[-1])))
-    expected = (parts - parts[:, :, -1:])[:, :, :-1].reshape(len(away[0]), -1)
+    covary(z, scores[:, :, :-1] - scores[:, :, -1:], parts[:, :, :-1] - parts[:, :, -1:])
+    if tied:
+        covary(z, scores[:, 0] - scores[:, 1], along_rows(chart, rows))
+
+
+def covary(z, scores, expected):
+    """Whether draws of coordinates (S, P) and of scores (S, ...) have these covariances (P, ...)."""
+    products = (z - z.mean(0))[:, :, None] * (scores - scores.mean(0)).reshape(len(z), 1, -1)
+    error = products.std(0) / np.sqrt(len(z))
+    expected = expected.reshape(len(z[0]), -1)
     assert (np.abs(products.mean(0) - expected) < 5 * error + 1e-3).all()
     assert np.abs(expected).max() > 0.3
+
+
+def along_rows(chart, rows) -> np.ndarray:
+    """Covariances (P, K) with how much more the first of two rows scores; what components share counts, as with rows known in part."""
+    q = chart.posterior
+    root, inner = component_root(q, products=True)
+    b = with_coefficients(chart, part=True) @ np.asarray(root).T
+    structure, size = q.structure, 1 + D
+    place = structure.solve(structure.factor(q.components.scale)[0], rows - q.components.mean[:1])
+    values = np.asarray(structure.features(place.T))
+    more = values[:, 0] - values[:, 1]
+    return b[:, : K * size].reshape(len(b), K, size) @ more[:size] + (b[:, K * size :] @ more[size:])[:, None]
 
 
 @pytest.mark.parametrize(("structure", "tied"), [("full", False), *(pytest.param(*kind, marks=pytest.mark.slow) for kind in KINDS[1:])])

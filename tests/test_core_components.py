@@ -301,6 +301,8 @@ def test_noise_and_tails_are_put_around_and_taken_off():
     prior, _, _ = conjugate("full", False)
     plain = Mixture(Dirichlet.symmetric(K, 2.0), prior)
     heavy = Mixture(plain.weights, Student(prior, jnp.array([4.0]), True, False))
+    fresh = heavy.components.unseen(heavy.components)
+    assert fresh.dof.tolist() == [4] and fresh.law.mean.tolist() == prior.mean.tolist()
     share = Dirichlet(jnp.array([3.0, 1.0]))
     both = with_noise(heavy, REGION, share)
     assert with_noise(MAP(plain), REGION, share).n_noise == 1 and both.n_components == K + 1

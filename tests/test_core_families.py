@@ -158,6 +158,7 @@ def test_families_in_other_units(word):
     found = there.restricted(plain.mapped(lambda a: a, change), jnp.asarray(ROWS))
     np.testing.assert_allclose(found.covariance, change(here.covariance), rtol=1e-6)
     assert law.searches == (word == "VVE") and law.flat and law.fewest(D) == sharing.fewest(D) and law.take(0).sharing is sharing
+    assert float(law.log_density(found)) == 0
 
 
 def heavy(name="full", dof=(3.5, 8.0, 40.0), learn=True, shared=False):

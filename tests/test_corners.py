@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from pathlib import Path
 from types import SimpleNamespace as Made
 
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,9 +34,10 @@ from bayesgmm.inference.limits import within
 from bayesgmm.inference.sparse import sparse_rows
 from bayesgmm.plots import plot_ellipses, plot_pairs
 from bayesgmm.plots import prior as priors
+from bayesgmm.plots.components import _histogram
 from bayesgmm.plots.kmeans import _borders
 from bayesgmm.plots.views import plot_model
-from bayesgmm.report import verdict
+from bayesgmm.report import page, verdict
 from bayesgmm.sources import Source
 from bayesgmm.tables import read_table
 
@@ -280,6 +283,23 @@ class TestPictures:
         monkeypatch.setattr(model, "student_t", 4.0 if "Gaussian" in words else None)
         with pytest.raises(ValueError, match=words):
             draw(model)
+
+    def test_noise_in_one_column_is_a_line_below_the_mixture(self):
+        made = Made(
+            n_components_=1,
+            posterior_=Made(n_noise=1),
+            score_samples=lambda x: np.log(2 + x[:, 0]),
+            predict_proba=lambda x: np.tile([0.75, 0.25], (len(x), 1)),
+        )
+        ax = plt.subplots()[1]
+        _histogram(made, np.array([0.0, 1.0, 2.0]), ax)
+        heights = {drawn.get_label(): drawn.get_ydata()[[0, -1]] for drawn in ax.lines}
+        np.testing.assert_allclose(heights["noise"], [0.5, 1])
+        np.testing.assert_allclose(heights["mixture"], heights["component 1"] + heights["noise"])
+
+    def test_one_column_is_not_drawn_as_two(self, model):
+        told = Made(facts=dataclasses.replace(model.facts(X), n_features=1), uncertainty=None, X=X[:, :1])
+        assert not any("<img" in part for part in page.certainty(told))
 
     def test_one_centre_has_no_borders(self):
         assert _borders(np.ones((1, 2)), np.ones(2), None) is None

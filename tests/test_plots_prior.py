@@ -19,7 +19,9 @@ import bayesgmm as bg
 from bayesgmm.analysis.marginals import marginals
 from bayesgmm.analysis.regions import draws_region
 from bayesgmm.analysis.selection import CRITERIA, chosen_row
+from bayesgmm.core.noise import NoiseShare, WithNoise
 from bayesgmm.core.pytree import replace
+from bayesgmm.core.statistics import Region
 from bayesgmm.plots import plot_criteria, plot_ellipses, plot_prior_posterior
 
 X = bg.load_dataset("faithful").x
@@ -97,6 +99,17 @@ def test_marginal_laws_are_those_of_draws(kind, tied, sticks, quantity):
                 mass = np.trapezoid(density[low : high + 1], found.grid[low : high + 1])
                 share = np.mean((mine > found.grid[low]) & (mine <= found.grid[high]))
                 assert mass == pytest.approx(share, abs=0.02)
+
+
+def test_weights_beside_noise_are_shares_of_all_rows():
+    """Those of components are what noise leaves, divided by the Dirichlet law."""
+    share, own, region = bg.Dirichlet(np.array([30.0, 6.0])), bg.Dirichlet(np.array([8.0, 4.0])), Region(0.0, np.zeros(2))
+    _, after = laws("full", False, False)
+    law = bg.Mixture(NoiseShare(share, own), WithNoise(after.components, region))
+    found = marginals(law, law, "weights")
+    for density, mean in zip(found.posterior, 30 / 36 * np.array([8, 4]) / 12, strict=True):
+        assert np.trapezoid(density, found.grid) == pytest.approx(1, abs=0.01)
+        assert np.trapezoid(density * found.grid, found.grid) == pytest.approx(mean, abs=0.005)
 
 
 def test_weights_before_data_share_the_concentration():

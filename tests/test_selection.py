@@ -75,7 +75,8 @@ def test_the_picture(faithful):
     axes = faithful.plot()
     assert axes.get_xlabel() == "number of components" and "larger is better" in axes.get_ylabel()
     assert len(axes.get_legend().get_texts()) == 3
-    assert plot_selection(faithful, "bic").get_ylabel() == "BIC (smaller is better)"
+    given = mpl.pyplot.subplots()[1]
+    assert plot_selection(faithful, "bic", given) is given and given.get_ylabel() == "BIC (smaller is better)"
     mpl.pyplot.close("all")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.core.linalg import solve_lower
 from bayesgmm.core.noise import NoiseShare
 from bayesgmm.core.pytree import pytree
-from bayesgmm.core.weights import Dirichlet, PointSticks, PointWeights, StickBreaking, so_far
+from bayesgmm.core.weights import Dirichlet, PointSticks, PointWeights, StickBreaking, before
 
 
 @pytree
@@ -85,18 +85,14 @@ class Sticks:
         """Number of coordinates."""
         return len(self.centre)
 
-    def _before(self, values):
-        """Sum of ``values`` over the sticks that come before each component's."""
-        return jnp.zeros_like(values).at[self.order].set(so_far(values[self.order]))
-
     def log_weights(self, z):
         """Log weights (K,) at coordinates (K,); the weights sum to less than 1."""
         odds = self.centre + self.width * z
-        return jax.nn.log_sigmoid(odds) + self._before(jax.nn.log_sigmoid(-odds))
+        return jax.nn.log_sigmoid(odds) + before(jax.nn.log_sigmoid(-odds), self.order)
 
     def _log_odds(self, log_weights):
         weights = jnp.exp(log_weights)
-        return log_weights - jnp.log(1 - self._before(weights) - weights)
+        return log_weights - jnp.log(1 - before(weights, self.order) - weights)
 
     def coordinates(self, log_weights):
         """The inverse of `log_weights`."""

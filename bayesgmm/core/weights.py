@@ -185,6 +185,11 @@ def so_far(values):
     return jnp.concatenate([jnp.zeros_like(values[:1]), jnp.cumsum(values[:-1])])
 
 
+def before(values, order):
+    """Sum of ``values`` over the sticks that come before each component's, where the i-th stick is that of ``order[i]``."""
+    return jnp.zeros_like(values).at[order].set(so_far(values[order]))
+
+
 @pytree
 class StickBreaking:
     r"""Dirichlet process in stick-breaking form, nested truncation, sticks sorted by decreasing count.
@@ -243,10 +248,6 @@ class StickBreaking:
         total = digamma(alpha + self.beta)
         return self._masked(digamma(alpha) - total), self._masked(digamma(self.beta) - total)
 
-    def _before(self, values):
-        """Sum of ``values`` over the sticks that come before each component's."""
-        return jnp.zeros_like(values).at[self.order].set(so_far(values[self.order]))
-
     def posterior(self, counts):
         counts = self._masked(counts)
         order = jnp.argsort(jnp.where(self.alive(), -counts, jnp.inf))
@@ -298,7 +299,7 @@ class StickBreaking:
 
     def expected_log(self):
         log_v, log_rest = self._stick_logs()
-        return jnp.where(self.alive(), log_v + self._before(log_rest), NEVER)
+        return jnp.where(self.alive(), log_v + before(log_rest, self.order), NEVER)
 
     def log_covariance(self):
         """Covariance (K, K) of the log weights at the mean concentration."""
@@ -318,7 +319,7 @@ class StickBreaking:
 
     def mean(self):
         """Expected weights (K,); they sum to less than 1, the rest belongs to components never seen."""
-        return self._masked(self.alpha / (self.alpha + self.beta)) * jnp.exp(self._before(self._log_left()))
+        return self._masked(self.alpha / (self.alpha + self.beta)) * jnp.exp(before(self._log_left(), self.order))
 
     def _log_left(self):
         """Log of the expected share that each stick leaves, (K,)."""
@@ -333,7 +334,7 @@ class StickBreaking:
         rest = jnp.maximum(self.beta - 1, 0)
         broken = jnp.where(top > 0, top / jnp.where(top > 0, top + rest, 1), 0)
         log_rest = jnp.where(broken < 1, jnp.log1p(-jnp.where(broken < 1, broken, 0)), NEVER)
-        return PointSticks(broken * jnp.exp(self._before(log_rest)), broken)
+        return PointSticks(broken * jnp.exp(before(log_rest, self.order)), broken)
 
     def log_density(self, point):
         """Log density of the sticks ``point.broken`` under Beta(1, concentration)."""

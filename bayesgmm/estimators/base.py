@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from bayesgmm.inference.compiling import check_process, make_room
+from bayesgmm.inference.compiling import ready
 from bayesgmm.validation import brief, close_match
 
 F = TypeVar("F", bound=Callable)
@@ -35,8 +35,7 @@ def in_float64(method: F) -> F:
 
     @functools.wraps(method)
     def wrapped(*args, **kwargs):
-        check_process()
-        make_room()
+        ready()
         with jax.enable_x64(True):
             return method(*args, **kwargs)
 

@@ -16,7 +16,6 @@ from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 from bayesgmm.estimators.selection_options import ROWS_EACH, make_frames, make_problems
 from bayesgmm.estimators.training import LONGEST, read_training
 from bayesgmm.inference.cells import Frame
-from bayesgmm.inference.compiling import make_room
 from bayesgmm.progress import Progress
 from bayesgmm.report import bootstrap as words
 from bayesgmm.validation import check_number, check_option, check_seed
@@ -133,7 +132,6 @@ def bootstrap_lrt(
     if most < 1:
         raise ValueError(f"A test of 1 against 2 components needs at least {2 * ROWS_EACH} rows; X has {len(training.values)}.")
     key = jax.random.key(check_seed(random_state))
-    make_room()
     problems = make_problems([covariance_type], *training.used())
     frame = make_frames([covariance_type], problems, None)[covariance_type]
     with Progress(verbose) as tell:

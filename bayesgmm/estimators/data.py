@@ -27,7 +27,6 @@ from bayesgmm.estimators.training import (
 )
 from bayesgmm.frames import Rows
 from bayesgmm.inference.arrange import Known
-from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.incremental import Rows as Batches
 from bayesgmm.inference.incremental import Seen, entropy_of, seen_together
 from bayesgmm.inference.moves import compact, order
@@ -115,7 +114,6 @@ class FromSource:
         self.source, self.names, self.settings = source, source.names, settings_of(estimator)
         self.told = Progress(True if estimator.verbose else None)
         self.survey, self.training = read_sample(source, estimator.n_components, estimator.random_state, self.told)
-        make_room()
         layout = self.survey.lay_out(COVARIANCE_TYPES[estimator.covariance_type][0])
         problem = laid_out(self.training.values, self.training.weight, layout, estimator.dtype)
         self.problem = dataclasses.replace(problem, n_fixed=n_frozen(estimator))

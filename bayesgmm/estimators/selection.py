@@ -29,7 +29,6 @@ from bayesgmm.estimators.selection_options import (
 from bayesgmm.estimators.selection_search import Search, dependent, given_up, share_likelihoods
 from bayesgmm.estimators.training import LONGEST, MISSING, Training, as_fitted, read_training
 from bayesgmm.inference.arrange import Known
-from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.sparse import apart
 from bayesgmm.progress import Progress
 from bayesgmm.report import notebook
@@ -240,7 +239,6 @@ def select(
     priors, own = read_priors(prior, bayesian)
     probability, seed = read_number_prior(n_components_prior, numbers), check_seed(random_state)
     fold = make_folds(n_folds, training, seed) if criterion == "held_out" else None
-    make_room()
     problems = known_problems(names, training)
     searches = [Search(training, label, given, make_frames(names, problems, given, robust), robust) for label, given in priors.items()]
     with Progress(verbose) as tell:

@@ -21,7 +21,6 @@ from bayesgmm.estimators.freezing import n_frozen
 from bayesgmm.estimators.robust import check_noise, check_tails
 from bayesgmm.frames import Rows
 from bayesgmm.inference.arrange import Known
-from bayesgmm.inference.compiling import make_room
 from bayesgmm.inference.incomplete import prepare_known
 from bayesgmm.inference.initialise import STARTS, by_ward, start_from
 from bayesgmm.inference.limits import known_first, within
@@ -255,7 +254,6 @@ def settings_of(estimator) -> Settings:
 
 def make_problem(estimator, training: Training) -> Problem:
     """The data in inner coordinates for the estimator's structure."""
-    make_room()
     structure, _ = COVARIANCE_TYPES[estimator.covariance_type]
     return dataclasses.replace(prepared(training, structure, estimator.dtype), n_fixed=n_frozen(estimator))
 

@@ -220,6 +220,12 @@ def _compile(lowered, options: dict[str, Any] | None):
     return lowered.compile()
 
 
+def ready() -> None:
+    """What a public call begins with: the process can run programs, and has room for more."""
+    check_process()
+    make_room()
+
+
 def make_room() -> None:
     """Forget compiled programs when the process holds very many; those needed again are compiled, or read, again."""
     if not Program.grown:

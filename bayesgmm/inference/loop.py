@@ -14,7 +14,7 @@ from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.pytree import pytree
 from bayesgmm.core.statistics import Stats
 from bayesgmm.inference.accelerate import Memory, empty, propose, refuse, remember, residual_norm, slowness
-from bayesgmm.inference.compiling import check_process, jit, make_room, traced
+from bayesgmm.inference.compiling import jit, ready, traced
 from bayesgmm.inference.devices import holders, read_devices, run_divided
 from bayesgmm.inference.kernel import collect, over_devices, shared_spread, soft
 
@@ -248,9 +248,8 @@ def fit(
     ----------
     Bishop (2006), Pattern Recognition and Machine Learning, secs. 9.4, 10.2; Henderson & Varadhan (2019), JCGS 28, for acceleration.
     """
-    check_process()
     if not traced(prior, start, x):
-        make_room()
+        ready()
     x = jnp.asarray(x)
     weight = jnp.ones(x.shape[0], x.dtype) if sample_weight is None else jnp.asarray(sample_weight, x.dtype)
     options = {"max_steps": max_steps, "assign": assign, "chunk_size": chunk_size, "depth": depth}

@@ -40,10 +40,9 @@ def plot_selection(selection: Any, criterion: str | None = None, ax: Any = None)
         ax = plt.subplots(figsize=(6.5, 4.5))[1]
     table, kind = selection.table, CRITERIA[name]
     _lines(table, name, ax)
-    row = selection.row if name == selection.criterion else table.best(name)
-    if row is not None:
-        k, value = table["n_components"][row], table[name][row]
-        ax.plot(k, value, marker="o", markersize=15, fillstyle="none", color="black", linestyle="", label="chosen")
+    row = selection.row if name == selection.criterion else chosen_row(table, name)
+    k, value = table["n_components"][row], table[name][row]
+    ax.plot(k, value, marker="o", markersize=15, fillstyle="none", color="black", linestyle="", label="chosen")
     _near(table, name, ax)
     ax.set(xlabel="number of components", ylabel=kind.title + (", nats" if kind.bayesian else ""))
     ax.set_xticks(np.unique(table["n_components"]))
