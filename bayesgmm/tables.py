@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 import tokenize
 import warnings
@@ -157,7 +158,7 @@ def _text(path: Path, suffix: str):
     import pandas
 
     with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = [line for line, _ in zip((line for line in file if line.strip()), range(2), strict=False)]
+        lines = list(itertools.islice((line for line in file if line.strip()), 2))
         zero = "\0" in "".join(lines) or any("\0" in part for part in iter(lambda: file.read(PART), ""))
     if not lines:
         raise pandas.errors.EmptyDataError

@@ -110,6 +110,8 @@ def main() -> int:
     parser.add_argument("--only", choices=MODELS, action="append")
     parser.add_argument("--shapes", choices=("same", "new"), action="append")
     asked = parser.parse_args()
+    if asked.fits < 4:
+        parser.error("--fits must be at least 4: memory is told at each quarter")
     models, kinds = asked.only or list(MODELS), asked.shapes or ["same", "new"]
     if len(models) == len(kinds) == 1:
         warnings.simplefilter("ignore", bg.FitWarning)

@@ -1,9 +1,10 @@
 """Mutation testing of `bayesgmm.core`: are there changes of the code that no test notices?
 
 One expression at a time is changed (operators, comparisons, constants, axes, flags, terms left out, pairs such as minimum and maximum), and
-the tests that run that line are run, the quickest and those that found most first, until one fails. JAX runs operations one at a time, so that nothing is compiled
-anew: the code of the changed functions is exchanged within the process, and put back. What survives is tried again, each change in a
-process of its own. ``--control`` tests are run unchanged at the start, after every `OFTEN` mutants, and at the end, and must pass.
+the tests that run that line are run, the quickest and those that found most first, until one fails. JAX runs operations one at a time, so
+that nothing is compiled anew: the code of the changed functions is exchanged within the process, and put back. What survives is tried
+again, each change in a process of its own. All tests are run unchanged at the start, after every `OFTEN` mutants and at the end, and must
+pass.
 
     python benchmarks/mutation.py --out mutants.jsonl                     # all, going on where a run before was cut off
     python benchmarks/mutation.py --part 0/2 --out half.jsonl             # every second one
@@ -76,6 +77,8 @@ def main() -> int:
 def sample(args) -> list[Mutant]:
     """Mutants asked for, in random order."""
     found = [mutant for path in sorted(CORE.glob("*.py")) for mutant in mutants_of(path)]
+    if any(str(m) == args.only for m in found):
+        return [m for m in found if str(m) == args.only]
     if args.only:
         words = args.only.split(",")
         found = [m for m in found if any(str(m) == word or str(m).startswith((word + ":", word + " ")) for word in words)]
@@ -95,7 +98,8 @@ def again(args) -> int:
         done = subprocess.run([*command, "--longest", str(args.longest)], capture_output=True, text=True)
         survived = "SURVIVED" in done.stdout
         left += survived
-        print("survived" if survived else "killed", row["mutant"], flush=True)
+        word = "survived" if survived else "killed" if "KILLED" in done.stdout else "not tried"  # by a name that is no longer one, say
+        print(word, row["mutant"], flush=True)
     print(f"{left} survive")
     return 0
 
@@ -176,6 +180,8 @@ class Driver:
         took = time.process_time() - before
         out.write(json.dumps({"mutant": str(mutant), "tests": len(tests), "by": by, "seconds": round(took, 2)}) + "\n")
         out.flush()
+        if by is not None and len(self.chosen) == 1:
+            print(f"KILLED by {by}", flush=True)
         if by is None:
             print(f"SURVIVED {len(tests):3d} tests  {mutant}", flush=True)
 
@@ -264,7 +270,7 @@ class Changed:
         codes = dict(outermost(source))
         for old in functions_of(module.__name__):
             code = codes.get(old.__code__.co_qualname)
-            if code is None or same(code, old.__code__):
+            if code is None or code == old.__code__:
                 continue
             self.undo.append((old, "__code__", old.__code__))
             old.__code__ = code
@@ -273,7 +279,7 @@ class Changed:
                 twin = types.FunctionType(code, module.__dict__, old.__name__, old.__defaults__, old.__closure__)
                 twin.__kwdefaults__, twin.__module__ = old.__kwdefaults__, module.__name__
                 self.set(module, old.__name__, twin)
-            elif isinstance(named, object) and not isinstance(named, type) and old.__name__ in module.__dict__:
+            elif not isinstance(named, type) and old.__name__ in module.__dict__:
                 self.clear()
 
     def values(self, module, fresh):
@@ -305,7 +311,7 @@ class Changed:
             self.clear()
 
 
-def outermost(code, inside=False):
+def outermost(code):
     """Code of functions that are not within others, by qualified name."""
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
@@ -313,10 +319,6 @@ def outermost(code, inside=False):
                 yield inner.co_qualname, inner
             else:
                 yield from outermost(inner)
-
-
-def same(a: types.CodeType, b: types.CodeType) -> bool:
-    return a == b
 
 
 if __name__ == "__main__":

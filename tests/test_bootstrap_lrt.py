@@ -94,7 +94,8 @@ def test_the_text_and_the_picture(tested):
     axes = tested.plot()
     assert axes.get_xlabel() == "likelihood-ratio statistic, 3 against 4 components"
     assert axes.lines[0].get_xdata()[0] == tested.table["statistic"][2] and sum(p.get_height() for p in axes.patches) == 39
-    assert "1 against 2" in plot_bootstrap_lrt(tested, 1).get_xlabel()
+    given = mpl.pyplot.subplots()[1]
+    assert plot_bootstrap_lrt(tested, 1, given) is given and "1 against 2" in given.get_xlabel()
     with pytest.raises(ValueError, match="one of those tested, 1, 2, 3; got 4"):
         tested.plot(4)
     mpl.pyplot.close("all")

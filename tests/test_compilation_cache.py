@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import subprocess
 import sys
@@ -170,10 +171,23 @@ def test_a_folder_where_others_may_write_is_not_used_unless_named_in_python(kept
     undecided()
     with pytest.warns(RuntimeWarning, match="others may write: compiled programs are not kept"):
         assert cache._folder() is None
+    monkeypatch.delenv(cache.VARIABLE)  # the usual one: it is not used, and nothing is said
+    monkeypatch.setattr(cache, "_home", lambda: shared)
+    undecided()
+    assert cache._folder() is None
+    cache.remove("none")
     new = tmp_path / "a" / "b"
     monkeypatch.setenv(cache.VARIABLE, str(new))
     undecided()
     assert cache._folder() == new and new.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_no_program_is_not_one_though_its_checksum_is_right(kept):
+    content = b"no program"
+    (kept / ("made" + cache.ENDING)).write_bytes(hashlib.sha256(content).digest() + content)
+    assert cache.read("made", jax.tree.structure(0)) is None
+    (kept / ("made" + cache.ENDING)).write_bytes(content * 9)
+    assert cache.read("made", jax.tree.structure(0)) is None
 
 
 def test_without_a_folder_fits_go_on(kept, monkeypatch, tmp_path):

@@ -118,7 +118,7 @@ def covary(z, scores, expected):
 def along_rows(chart, rows) -> np.ndarray:
     """Covariances (P, K) with how much more the first of two rows scores; what components share counts, as with rows known in part."""
     q = chart.posterior
-    root, inner = component_root(q, products=True)
+    root = component_root(q, products=True)[0]
     b = with_coefficients(chart, part=True) @ np.asarray(root).T
     structure, size = q.structure, 1 + D
     place = structure.solve(structure.factor(q.components.scale)[0], rows - q.components.mean[:1])

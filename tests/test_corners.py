@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import sys
 from pathlib import Path
 from types import SimpleNamespace as Made
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pictured
 import pytest
 from scipy.spatial import ConvexHull
 
@@ -22,17 +24,18 @@ from bayesgmm.core.linalg import _eigh
 from bayesgmm.core.noise import NoiseShare
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.structures import Full
-from bayesgmm.core.weights import Dirichlet
+from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.estimators import diagnosis, reporting, robust, uncertainty_bayes, uncertainty_ml
 from bayesgmm.estimators.base import not_fitted
 from bayesgmm.estimators.covariance_types import word_for
 from bayesgmm.estimators.selection_options import _simplicity
 from bayesgmm.estimators.uncertainty import MOST_ENTRIES, Uncertainty
-from bayesgmm.inference import cache, compiling, stream
+from bayesgmm.inference import cache, compiling, gibbs, restarts, stream
 from bayesgmm.inference.arrange import Known
 from bayesgmm.inference.limits import within
+from bayesgmm.inference.loop import Outcome
 from bayesgmm.inference.sparse import sparse_rows
-from bayesgmm.plots import plot_ellipses, plot_pairs
+from bayesgmm.plots import plot_combination, plot_density, plot_ellipses, plot_pairs
 from bayesgmm.plots import prior as priors
 from bayesgmm.plots.components import _histogram
 from bayesgmm.plots.kmeans import _borders
@@ -60,6 +63,14 @@ class TestCore:
         np.testing.assert_allclose(slope, (above[0] - below[0]) / (2 * step), atol=1e-8)
         above, below = (each * np.sign((each * np.asarray(vectors)).sum(1, keepdims=True)) for each in (above[1], below[1]))
         np.testing.assert_allclose(turned, (above - below) / (2 * step), atol=1e-7)
+
+    def test_sticks_of_a_known_concentration_are_beta(self):
+        """Beside draws: the first stick is Beta (1 + 5, 1.5 + 3), the second Beta (1 + 3, 1.5), of what is left."""
+        keys, counts = jax.random.split(jax.random.key(0), 4000), jnp.array([5.0, 3.0])
+        found, kept = jax.vmap(lambda key: gibbs._stick_weights(StickBreaking.prior(2, 1.5), counts, 1.5, key))(keys)
+        first, second = np.exp(found).T
+        assert (np.asarray(kept) == 1.5).all()
+        assert first.mean() == pytest.approx(6 / 10.5, abs=0.01) and (second / (1 - first)).mean() == pytest.approx(4 / 5.5, abs=0.01)
 
     def test_columns_apart_are_students_of_one_column_each(self):
         mean, variance, dof = np.array([0.5, -1.0]), np.array([0.4, 2.0]), jnp.asarray(3.0)
@@ -123,6 +134,11 @@ class TestPrograms:
         monkeypatch.delenv("XDG_CACHE_HOME")
         assert cache._home() == Path.home() / ".cache" / "bayesgmm"
 
+    def test_a_fit_that_goes_nowhere_is_not_polished(self, monkeypatch):
+        fit = Made(outcome=Outcome.CONVERGED, n_steps=4, prior=None, result=Made(posterior=None), history=None)
+        monkeypatch.setattr(restarts, "advance", lambda *_: Made(outcome=Outcome.NONFINITE))
+        assert restarts.polish(fit, None, Made(strict=True, max_steps=100)) is fit
+
     def test_a_processor_that_the_system_does_not_tell(self, monkeypatch):
         monkeypatch.setattr(cache, "Path", lambda name: Made(read_text=lambda: open("/proc/none").read()))
         assert cache._abilities() == ""
@@ -137,19 +153,12 @@ class TestPrograms:
         with pytest.raises(RuntimeError, match="another"):
             compiling._compile(Made(compile=lambda **_: (_ for _ in ()).throw(RuntimeError("another"))), {"xla_new": 1})
 
-    def test_programs_are_counted_where_no_maps_are_told(self, monkeypatch):
-        forgotten = []
-        monkeypatch.setattr(compiling, "MAPS", Path("/proc/none"))
-        monkeypatch.setattr(compiling, "forget", lambda: forgotten.append(1))
-        for most, expected in ((10**9, 0), (-1, 1)):
-            monkeypatch.setattr(compiling, "MOST", most)
-            compiling.Program.grown = True
-            compiling.make_room()
-            assert len(forgotten) == expected
-
     def test_older_jax_loads_lapack_by_a_program(self, monkeypatch):
-        monkeypatch.setitem(__import__("sys").modules, "jaxlib.lapack", None)
+        lowered = []
+        monkeypatch.setitem(sys.modules, "jaxlib.lapack", None)
+        monkeypatch.setattr(jax, "jit", lambda function: lowered.append(function) or Made(lower=lowered.append))
         cache._load_lapack.__wrapped__()
+        assert lowered[0] is jax.lax.linalg.cholesky and lowered[1].shape == (1, 1)
 
 
 class TestUncertainty:
@@ -221,6 +230,9 @@ class TestAnalysis:
 
         monkeypatch.setattr(facts, "n_coefficients", lambda posterior: 1)
         made = Made(_n_rows=9, _n_samples=9, posterior_=model.posterior_, log_evidence=refuses)
+        assert facts._evidence(made, X) is None
+        monkeypatch.setattr(facts, "n_coefficients", lambda posterior: 10**6)  # a matrix that would take hours
+        made.log_evidence = lambda values: pytest.fail("it was asked for")
         assert facts._evidence(made, X) is None
 
     def test_the_tail_of_weights_of_many_parameters_is_not_known(self, model, monkeypatch):
@@ -296,6 +308,16 @@ class TestPictures:
         heights = {drawn.get_label(): drawn.get_ydata()[[0, -1]] for drawn in ax.lines}
         np.testing.assert_allclose(heights["noise"], [0.5, 1])
         np.testing.assert_allclose(heights["mixture"], heights["component 1"] + heights["noise"])
+
+    def test_a_combination_without_a_threshold(self):
+        found = pictured.combination("misclassification")
+        found.threshold = None
+        words = [text.get_text() for text in plot_combination(found).get_legend().get_texts()]
+        assert words == ["merged", "left apart"]
+
+    def test_a_density_without_rows_is_a_curve(self, model):
+        ax = plot_density(model, columns=0)
+        assert len(ax.lines) == 1 and not ax.patches
 
     def test_one_column_is_not_drawn_as_two(self, model):
         told = Made(facts=dataclasses.replace(model.facts(X), n_features=1), uncertainty=None, X=X[:, :1])

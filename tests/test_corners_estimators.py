@@ -21,7 +21,7 @@ from bayesgmm.core.points import Gaussian
 from bayesgmm.core.structures import Diagonal, Full
 from bayesgmm.core.student import MOST, Student
 from bayesgmm.core.weights import Dirichlet
-from bayesgmm.estimators import course, freezing, gaussian, robust, uncertainty_bayes, uncertainty_ml
+from bayesgmm.estimators import combining, course, freezing, gaussian, robust, selection, uncertainty_bayes, uncertainty_ml
 from bayesgmm.estimators import sensitivity as of_priors
 from bayesgmm.estimators.data import FromSource
 from bayesgmm.inference import compiling, incremental, sparse
@@ -31,7 +31,6 @@ from bayesgmm.inference.problem import prepare
 from bayesgmm.inference.sweep import Sweep
 from bayesgmm.plots import plot_intervals
 from bayesgmm.storage import archives
-from bayesgmm.tables import _first_text
 
 X = bg.load_dataset("faithful").x
 
@@ -88,6 +87,27 @@ class TestSources:
     def test_a_fit_that_failed_on_the_sample_ends_there(self):
         found = Made(bound=np.nan)
         assert course.Course.run(Made(checkpoint=None), lambda: found) is found
+
+    def test_a_fit_of_which_two_components_became_one_goes_on(self, monkeypatch):
+        calls, merged = [], iter([True, False])
+        monkeypatch.setattr(course, "compact", lambda fit: fit)
+        told = Made(
+            checkpoint=None,
+            _begun=lambda found: {"limits": Made(settle=np.inf)},
+            _passed=lambda known: calls.append("passes"),
+            _converged=lambda known: True,
+            _merged=lambda known: next(merged),
+            _settled=lambda known: calls.append("settled"),
+            _fit=lambda known: "fit",
+        )
+        assert course.Course.run(told, lambda: Made(bound=1.0)) == "fit" and calls == ["passes", "passes", "settled"]
+
+    def test_a_sample_of_all_rows_needs_no_word(self):
+        best = Made(_n_samples=10, fit=lambda source: best)
+        best.set_params = lambda **_: best
+        for sample, n_notes in ((10, 0), (9, 1)):
+            found = Made(best=best, restart_agreement=1.0, notes=[])
+            assert len(selection._on_all_rows(found, Made(sample=sample), None).notes) == n_notes
 
     @pytest.mark.parametrize(("bounds", "merged"), [([5.0, 12.0], True), ([5.0, 6.0], False), ([12.0], True)])
     def test_two_components_become_one_where_the_bound_gains(self, monkeypatch, bounds, merged):
@@ -155,9 +175,6 @@ class TestRows:
         found = Sweep._limited(made, np.array([[0.2, 0.8], [0.3, 0.7]]), 2)
         np.testing.assert_allclose(found[0], [1, 0])
 
-    def test_the_first_text_after_nothing(self):
-        assert _first_text(pd.DataFrame({"a": pd.Series([None, "x"], dtype=object)})) == 1
-
     def test_few_rows_are_their_own_sample(self):
         problem = prepare(X, np.ones(272), Full())
         assert len(problem.sampled(jax.random.key(0)).x) == len(problem.x)
@@ -181,13 +198,19 @@ class TestKMeans:
         frame = pd.DataFrame(X, columns=["a", "b"])
         found = bg.KMeans(2, init=[[2.0, 55.0], [4.3, 80.0]]).fit(frame)
         assert list(found.feature_names_in_) == ["a", "b"] and found.fit(X).inertia_ == pytest.approx(bg.KMeans(2).fit(X).inertia_)
-        assert not hasattr(found, "feature_names_in_")
+        assert not hasattr(found, "feature_names_in_") and found.set_output() is found and not hasattr(found, "_sklearn_output_config")
 
     def test_the_command_line_predicts_by_mixtures(self, tmp_path, capsys):
         bg.KMeans(2).fit(X).save(tmp_path / "model.npz")
         pd.DataFrame(X).to_csv(tmp_path / "x.csv", index=False)
         assert main(["predict", str(tmp_path / "model.npz"), str(tmp_path / "x.csv"), "--out", str(tmp_path / "y.csv")]) == 2
         assert "holds a KMeans; predict needs a mixture" in capsys.readouterr().err
+
+
+class TestCombining:
+    def test_the_elbow_may_be_named(self, model):
+        values, weight = combining._check(model, X, "entropy", "elbow", None, None)
+        assert values.shape == X.shape and (weight == 1).all()
 
 
 class TestUncertainty:

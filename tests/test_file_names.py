@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import resource
 import signal
@@ -96,7 +96,6 @@ def test_the_command_line(model, name, capsys):
     assert cli.main(["predict", "model.npz", "--out", f"./p{name[:200]}.csv", "--", f"{name}.csv"]) == 0
     assert cli.main(["predict", "model.npz", "--out", "p.csv", "--", f"none{name}.csv"]) == 2
     assert capsys.readouterr().err.encode("utf-8", "backslashreplace").count(b"bayesgmm: error: ") == 1
-    json.dumps({"title": name})
 
 
 def test_a_page_whose_title_is_no_text(folder, monkeypatch):
@@ -146,11 +145,19 @@ def test_pictures_of_other_kinds_are_refused_before_the_work(ending, capsys):
 
 @pytest.fixture
 def full_disk():
-    """No file of this process may grow beyond 64 bytes."""
-    before, usual = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, usual)
+    """A time in which no file of this process may grow beyond 64 bytes."""
+
+    @contextlib.contextmanager
+    def full():
+        before, usual = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, usual)
+
+    return full
 
 
 class Drawn:
@@ -178,10 +185,7 @@ def test_a_full_disk_leaves_what_was_there(model, folder, full_disk, monkeypatch
     (folder / name).write_text("before")
     (folder / f"quickly-{name}").write_text("")
     WRITERS[name](model, folder / f"quickly-{name}")
-    full_disk()
-    try:
-        with pytest.raises(OSError, match=rf"{name}' could not be written: File too large; what was written of it is removed"):
-            WRITERS[name](model, folder / name)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    words = rf"{name}' could not be written: File too large; what was written of it is removed"
+    with full_disk(), pytest.raises(OSError, match=words):
+        WRITERS[name](model, folder / name)
     assert (folder / name).read_text() == "before" and sorted(os.listdir()) == sorted([name, f"quickly-{name}"])

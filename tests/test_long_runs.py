@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import tracemalloc
 import weakref
 from pathlib import Path
@@ -64,6 +65,16 @@ def held() -> dict[str, int]:
     return found
 
 
+@pytest.fixture
+def plain_threads():
+    """What measures lines keeps an object for every thread."""
+    before = threading.gettrace()
+    threading.settrace(None)
+    yield
+    threading.settrace(before)
+
+
+@pytest.mark.usefixtures("plain_threads")
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 def test_nothing_stays_after_a_fit(work):
     """Objects, programs, arrays of JAX, memory maps and files are as many after fits as before, and memory of Python does not grow."""
@@ -118,7 +129,8 @@ def test_programs_are_forgotten_where_there_are_many(monkeypatch, tmp_path):
     """By memory maps where the system tells them, by their number elsewhere."""
     k_means(X)
     monkeypatch.setattr(compiling, "CROWDED", 10)
-    for maps, most, kept in ((compiling.MAPS, 10**6, False), (tmp_path / "none", 10**6, True), (tmp_path / "none", 3, False)):
+    told = [(compiling.MAPS, 10**6, False)] if compiling.MAPS.exists() else []
+    for maps, most, kept in (*told, (tmp_path / "none", 10**6, True), (tmp_path / "none", 3, False)):
         k_means(X)
         monkeypatch.setattr(compiling, "MAPS", maps)
         monkeypatch.setattr(compiling, "MOST", most)

@@ -32,6 +32,7 @@ def assert_same(found, in_memory):
     np.testing.assert_allclose(found.covariances_, in_memory.covariances_, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_lost_worker_of_dask(in_memory, monkeypatch, tmp_path):
     """Killed in the middle of a fit; its partitions are read again elsewhere."""

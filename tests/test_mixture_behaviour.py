@@ -308,8 +308,7 @@ def test_each_test_that_is_named_exists():
 def test_the_table_has_all_of_scikit_learns_tests(file):
     """Every test function of the installed scikit-learn's mixture tests is in the table, once."""
     sklearn = pytest.importorskip("sklearn")
-    folder = "cluster" if "means" in file else "mixture"
-    path = Path(sklearn.__file__).parent / folder / "tests" / file
+    path = Path(sklearn.__file__).parent / "mixture" / "tests" / file
     if not path.exists() or sklearn.__version__ != "1.9.1":
         pytest.skip("the table is that of scikit-learn 1.9.1")
     theirs = re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.M)

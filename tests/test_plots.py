@@ -166,6 +166,7 @@ def test_noise_is_in_every_picture(noisy):
     assert legend(plot_doubt(model, x))[-1] == "noise"
     assert [label.get_text() for label in plot_weights(model).get_xticklabels()][-1] == "noise"
     assert any("noise" in text for text in legend(model.plot(x)))
+    assert not plot_pairs(model, x)[0, 0].lines, "the density of one column is that of Gaussians"
     with pytest.raises(ValueError, match="models with noise"):
         plot_density(model, x)
 

@@ -101,7 +101,7 @@ FORKS = """
     answer["joblib"] = told(lambda: in_joblib("multiprocessing", ["em"] * 2))
     answer["select"] = in_fork(lambda: str(bg.select(X, [1, 2], "diag", verbose=False)))
     answer["bg.fit"] = in_fork(lambda: str(bg.fit(model.prior_, model.posterior_, X)))
-    answer["parameters"] = in_fork(lambda: model.means_.tolist() == model.means_.tolist())
+    answer["parameters"] = in_fork(lambda: model.means_.tolist()) == model.means_.tolist()
     print(json.dumps(answer))
 """
 

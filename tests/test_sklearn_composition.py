@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesgmm as bg
+from bayesgmm.estimators.base import ROUTED
 
 ROWS = 40
 X = np.random.default_rng(0).normal(size=(ROWS, 2)) + 6 * (np.arange(ROWS) % 2)[:, None]
@@ -83,6 +84,14 @@ def test_weights_are_routed_to_those_that_ask_for_them(name, routing):
 def test_weights_that_nobody_asked_for_are_told(routing):
     with pytest.raises(UnsetMetadataPassedError, match="set_fit_request"):
         cross_val_score(clone(KMEANS), X, cv=2, params={"sample_weight": WEIGHT})
+
+
+def test_every_method_that_takes_weights_may_ask_for_them(routing):
+    for name, model in MODELS.items():
+        for method in ROUTED:
+            if hasattr(model, method):
+                asked = getattr(clone(model), f"set_{method}_request")(sample_weight="importance")
+                assert getattr(asked.get_metadata_routing(), method).requests == {"sample_weight": "importance"}, (name, method)
 
 
 def test_routing_through_a_pipeline_and_a_search(routing, tmp_path):

@@ -104,6 +104,7 @@ print("fine")
 """
 
 
+@pytest.mark.slow
 def test_arrays_under_scipys_array_api():
     """The check that is skipped unless SciPy, when it is imported, is told to dispatch on kinds of arrays."""
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}

@@ -106,6 +106,9 @@ def test_true_and_false_are_numbers():
     np.testing.assert_array_equal(table.values, [[1.5, 1], [2.5, 0]])
 
 
+ZERO = [("\x002", "4", "6"), ("2", "4\x00", "6"), ("2", "4", "6\x00")]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -116,7 +119,7 @@ def test_true_and_false_are_numbers():
         ("a,b\ninf,1\n", "contains infinity (inf) at row 0, column 'a'"),
         ("a,b,\n1,2,\n", "column 2 (counting from 0) has no name"),
         ('a,b\n"1,2\n', "could not be read as csv"),
-        ("a,b\n1,\x002\n", "it holds a byte of zero, which is no text"),
+        *((f"a,b\n1,{two}\n\n3,{four}\n5,{six}\n", "it holds a byte of zero, which is no text") for two, four, six in ZERO),
     ],
 )
 def test_cells_that_are_not_numbers(content, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import struct
 import subprocess
@@ -222,3 +223,8 @@ def test_progress_fits_the_terminal_that_it_is_shown_on(monkeypatch):
 def test_a_sign_that_the_terminal_has(encoding, sign, tmp_path):
     with open(tmp_path / "out", "w", encoding=encoding) as stream:
         assert terminal.plus_minus(stream) == sign
+
+
+def test_a_stream_that_is_no_file_has_the_usual_columns(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert terminal.columns(io.StringIO()) == terminal.USUAL and terminal.width(io.StringIO()) is None

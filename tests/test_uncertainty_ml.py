@@ -112,7 +112,7 @@ def test_the_bootstrap_has_mclusts_errors():
     np.testing.assert_allclose(found["means"].sd[order], DIABETES["mean"], rtol=0.2)
 
 
-@pytest.mark.parametrize("method", ["observed_information", "jackknife"])
+@pytest.mark.parametrize("method", [pytest.param("observed_information", marks=pytest.mark.slow), "jackknife"])
 def test_columns_and_rows_may_come_in_any_order(method):
     """A small component in three columns: standard errors of means do not depend on the order of columns, nor labels on that of rows."""
     rng = np.random.default_rng(0)

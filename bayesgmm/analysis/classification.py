@@ -17,7 +17,7 @@ from bayesgmm.core.structures import Structure
 from bayesgmm.core.weights import PointWeights
 from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import from_labels
-from bayesgmm.inference.problem import padded, prepare
+from bayesgmm.inference.problem import padded, prepare, summed
 
 FLOOR = 1e-6
 """Smallest share of the spread of the data that a Gaussian keeps in any direction."""
@@ -79,7 +79,7 @@ def gaussians(x: np.ndarray, weight: np.ndarray, label: np.ndarray, model: Model
     densities = tuple(_only(joint, k) for k in range(c))
     parts = joint.log_parts(x)[np.arange(len(x)), label]
     thin = bool(collapsed(inner, stats.counts, FLOOR, model.needed).any())
-    return Gaussians(densities, float(weight @ parts), model.n_parameters, thin)
+    return Gaussians(densities, float(summed(weight, parts)), model.n_parameters, thin)
 
 
 @jit(static_argnames=("structure", "tied", "n_classes"), brief=True)
@@ -113,7 +113,7 @@ def brier(probabilities: np.ndarray, label: np.ndarray, weight: np.ndarray) -> f
     """
     wrong = probabilities.copy()
     wrong[np.arange(len(label)), label] -= 1
-    return float(weight @ (wrong**2).sum(1) / weight.sum() / 2)
+    return float(summed(weight, (wrong**2).sum(1)) / weight.sum() / 2)
 
 
 def stratified(label: np.ndarray, n_folds: int, seed: int) -> np.ndarray:

@@ -178,17 +178,17 @@ def _numbers(column: Any) -> np.ndarray:
 @contextlib.contextmanager
 def parquet_writer(path: Path) -> Iterator[Callable[[dict[str, np.ndarray]], None]]:
     """What writes columns, a row group at each call, to a new file."""
-    writer, file = None, pyarrow.OSFile(os.fsencode(path), "wb")
+    writer = None
+    with pyarrow.OSFile(os.fsencode(path), "wb") as file:
 
-    def write(columns: dict[str, np.ndarray]) -> None:
-        nonlocal writer
-        table = pyarrow.table(columns)
-        writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema)
-        writer.write_table(table)
+        def write(columns: dict[str, np.ndarray]) -> None:
+            nonlocal writer
+            table = pyarrow.table(columns)
+            writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema)
+            writer.write_table(table)
 
-    try:
-        yield write
-    finally:
-        if writer is not None:
-            writer.close()
-        file.close()
+        try:
+            yield write
+        finally:
+            if writer is not None:
+                writer.close()

@@ -19,7 +19,7 @@ from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, sharing_of
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_rows
-from bayesgmm.inference.problem import prepare
+from bayesgmm.inference.problem import prepare, summed
 from bayesgmm.report.combination import printed
 from bayesgmm.validation import check_number, check_option, check_spread, check_weights
 
@@ -159,7 +159,7 @@ def combine(
     else:
         number, rule = int(n_clusters), "given"
     groups = ways.groups_after(merges, number)
-    sizes = weight @ ways.probabilities(resp, groups) / weight.sum()
+    sizes = summed(weight, ways.probabilities(resp, groups)) / weight.sum()
     order = np.argsort(-sizes, kind="stable")
     groups = tuple(groups[i] for i in order)
     share = np.append(ways.probabilities(resp, list(groups)), resp[:, resp.shape[1] - n_noise :], 1)

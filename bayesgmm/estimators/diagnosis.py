@@ -29,6 +29,7 @@ from bayesgmm.estimators.robust import check_gaussian
 from bayesgmm.estimators.training import read_rows_of_fit
 from bayesgmm.estimators.uncertainty import Uncertainty
 from bayesgmm.inference.compiling import jit
+from bayesgmm.inference.problem import summed
 from bayesgmm.progress import Progress
 from bayesgmm.report import notebook
 from bayesgmm.report.diagnosis import Check, agreeing, checks, printed
@@ -232,7 +233,7 @@ def _influence(model: Any, data: _Data, fit: Point, resp: np.ndarray, sure: Unce
     complete = estimates(fit.weights[None], fit.means[None], deviations(fit.covariances)[None])[0]
     errors = estimates(sure.draws["weights"], sure.draws["means"], deviations(sure.dense_covariances)).std(0)
     usable = found.usable[:-1] | ~found.usable[-1]
-    return influence(data.numbers[rows], without[:-1], complete, errors, usable, bars(data.weight @ resp, d))
+    return influence(data.numbers[rows], without[:-1], complete, errors, usable, bars(summed(data.weight, resp), d))
 
 
 def _k_hat(model: Any, data: _Data, seed: int) -> float:

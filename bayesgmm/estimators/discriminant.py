@@ -375,7 +375,7 @@ def _judged(probabilities: np.ndarray, label: np.ndarray, weight: np.ndarray, cl
     best, c = probabilities.argmax(1), len(classes)
     confusion = np.zeros((c, c))
     np.add.at(confusion, (label, best), weight)
-    error = float(weight @ (best != label) / weight.sum())
+    error = float(summed(weight, best != label) / weight.sum())
     return Classification(error, np.nan, brier(probabilities, label, weight), confusion, probabilities, classes)
 
 

@@ -147,6 +147,10 @@ class MixtureEstimator(Usable, Telling):
         """
         return trace(self, X, sample_weight, n_passes, tol)
 
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = None):
+        """Whether scikit-learn's metadata routing hands ``sample_weight``, or what a string names, on to `partial_fit`."""
+        return self._request("partial_fit", sample_weight)
+
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None):
         """Learn from further rows (M, D) that are seen once: the posterior of those before is the prior of these.
 

@@ -41,6 +41,7 @@ MOST = 1500
 SETTINGS = (
     "jax_enable_x64",
     "jax_default_matmul_precision",
+    "jax_disable_most_optimizations",
     "jax_default_prng_impl",
     "jax_threefry_partitionable",
     "jax_numpy_dtype_promotion",

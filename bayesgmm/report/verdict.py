@@ -73,7 +73,8 @@ def _rounded(p: float) -> str:
 
 
 def _equal(p: float) -> str:
-    return _rounded(p) if p > 0.995 else f"= {_rounded(p)}"
+    words = _rounded(p)
+    return words if words.startswith(">") else f"= {words}"
 
 
 def disagreement(table: Table, criterion: str) -> str:
