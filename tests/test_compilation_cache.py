@@ -210,6 +210,17 @@ def scaled(a, times: int = 2):
     return times * a
 
 
+def test_programs_that_are_not_optimised_have_names_of_their_own():
+    """`jax.config.update` once, and later processes would be slow without a word: settings are part of a name."""
+    usual = compiling.settings()
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        other = compiling.settings()
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+    assert usual == compiling.settings() != other
+
+
 def test_settings_of_jax_and_kinds_of_arguments_make_different_programs():
     assert scaled(1).dtype == "int32" and scaled(1.5) == 3.0 and scaled(jnp.arange(3), 3)[2] == 6 == scaled(2, times=3)
     assert scaled(jnp.float32(1)).weak_type is False and scaled(1.0).weak_type is True

@@ -41,7 +41,6 @@ MOST = 1500
 SETTINGS = (
     "jax_enable_x64",
     "jax_default_matmul_precision",
-    "jax_disable_most_optimizations",
     "jax_default_prng_impl",
     "jax_threefry_partitionable",
     "jax_numpy_dtype_promotion",
@@ -183,7 +182,7 @@ def check_process() -> None:
 
 def settings() -> tuple:
     """Settings of JAX that programs depend on, as they are in this thread."""
-    return _settings(jax.config)
+    return *_settings(jax.config), jax.config.values.get("jax_disable_most_optimizations")  # which is no attribute
 
 
 def _kinds(leaves: list) -> tuple | None:
