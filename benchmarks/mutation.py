@@ -172,6 +172,8 @@ class Driver:
         with Changed(mutant) as changed:
             if changed.error:
                 by = changed.error
+            elif not changed.undo:  # a constant of a kind that is not exchanged: nothing to try
+                tests = []
             for item in () if by else tests:
                 if not self.run(item, 10 * seconds[item] + 2) or self.failed:
                     by = item.nodeid

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 
 import numpy as np
@@ -15,6 +14,8 @@ import bayesgmm as bg
 from bayesgmm import cli, storage
 from bayesgmm.report import page
 from bayesgmm.tables import read_table
+
+resource = pytest.importorskip("resource")  # not on Windows
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 2))

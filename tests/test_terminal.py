@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import struct
 import subprocess
 import sys
-import termios
 import threading
 
 import numpy as np
@@ -21,6 +19,8 @@ from bayesgmm import cli, terminal
 from bayesgmm.analysis.selection import Table
 from bayesgmm.progress import Progress
 from bayesgmm.report import text, verdict
+
+fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")  # not on Windows
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(30, 2))
