@@ -31,16 +31,45 @@ def read(path: Path = LIST) -> dict[Place, str]:
 
 
 def uncovered(report: dict[str, Any], root: Path) -> set[Place]:
-    """Places of what `coverage json` calls missing. Branches to or from a missing line are not told beside that line."""
-    found = set()
+    """Places that a report calls missing. Branches to or from a missing line are not told beside that line."""
+    package = {path.relative_to(root).as_posix() for path in (root / "bayesgmm").rglob("*.py") if path.stat().st_size}
+    found = {(file, "module | imported by no test") for file in package - set(report["files"])}
     for file, told in report["files"].items():
-        missing, text = set(told["missing_lines"]), (root / file).read_text(encoding="utf-8")
-        name = _names(text)
+        text = (root / file).read_text(encoding="utf-8")
+        name, missing = _names(text), _missing(told, text)
         found |= {(file, name(line)) for line in missing}
         for begin, end in told.get("missing_branches", ()):
             if not {begin, end} & missing:
                 leads = name(end).partition(" | ")[2] if end > 0 else "end"
                 found.add((file, f"{name(begin)} -> {leads}"))
+    return found
+
+
+def n_statements(report: dict[str, Any], root: Path) -> int:
+    """How many there are in the files of a report."""
+    total = 0
+    for file, told in report["files"].items():
+        first = _first_lines((root / file).read_text(encoding="utf-8"))
+        total += len({first.get(line, line) for line in (*told["executed_lines"], *told["missing_lines"])})
+    return total
+
+
+def _missing(told: dict[str, Any], text: str) -> set[int]:
+    """First lines of statements of which no line was run."""
+    first = _first_lines(text)
+    run, not_run = ({first.get(line, line) for line in told.get(key, ())} for key in ("executed_lines", "missing_lines"))
+    lines = text.splitlines()
+    return {line for line in not_run - run if lines[line - 1].strip() != "..."}
+
+
+def _first_lines(text: str) -> dict[int, int]:
+    """First line of the statement that each line belongs to; statements within others have their own."""
+    found: dict[int, int] = {}
+    for node in ast.walk(ast.parse(text)):  # the outer ones come first
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if isinstance(body, list) and body else node.end_lineno or node.lineno
+            found |= dict.fromkeys(range(node.lineno, max(node.lineno, last) + 1), node.lineno)
     return found
 
 

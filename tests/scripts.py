@@ -17,7 +17,8 @@ APPLICATIONS = [path for path in EXAMPLES if path.parent.name == "applications"]
 def run(code: str, folder: Path) -> str:
     """What the code prints, run in a folder of its own."""
     alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # threads of small fits wait for one another on a busy machine
-    environment = {**os.environ, **alone, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, **alone, "MPLBACKEND": "Agg", "PYTHONPATH": path}
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout

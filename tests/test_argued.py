@@ -48,6 +48,20 @@ def test_places_are_known_by_text_wherever_they_are(report, tmp_path):
     assert argued.uncovered(report, tmp_path) == expected
 
 
+def test_a_statement_of_several_lines_is_one_place(tmp_path):
+    """Its lines count as its first; one that was run is enough; a body that is only `...` is none."""
+    (tmp_path / "made.py").write_text("x = f(\n    1,\n    lambda: 2,\n)\ny = g(\n    3,\n)\ndef h():\n    ...\n")
+    told = {"executed_lines": [1, 8], "missing_lines": [2, 3, 5, 6, 9]}
+    report = {"files": {"made.py": told}}
+    assert argued.uncovered(report, tmp_path) == {("made.py", "module | y = g(")} and argued.n_statements(report, tmp_path) == 4
+
+
+def test_a_file_that_nothing_imports_is_a_place(tmp_path):
+    (tmp_path / "bayesgmm").mkdir()
+    (tmp_path / "bayesgmm" / "new.py").write_text("x = 1\n")
+    assert argued.uncovered({"files": {}}, tmp_path) == {("bayesgmm/new.py", "module | imported by no test")}
+
+
 def test_what_is_not_argued_and_what_is_not_needed():
     places = [("a.py", "f | x"), ("a.py", "f | y")]
     assert argued.compare(places, places) == ([], [])

@@ -154,7 +154,6 @@ def test_a_data_set_by_name(run):
     assert record["covariance_type"] == "spherical" and record["max_components"] == 2
 
 
-@pytest.mark.slow
 def test_the_best_of_several_structures(run, monkeypatch):
     monkeypatch.setattr(cli, "STRUCTURES", ("spherical", "full"))
     code, out, _ = run("fit", write("good.csv", table()), *QUICK[4:], "--json")

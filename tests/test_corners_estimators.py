@@ -31,6 +31,7 @@ from bayesgmm.inference.problem import prepare
 from bayesgmm.inference.sweep import Sweep
 from bayesgmm.plots import plot_intervals
 from bayesgmm.storage import archives
+from bayesgmm.tables import _first_text
 
 X = bg.load_dataset("faithful").x
 
@@ -174,6 +175,9 @@ class TestRows:
         made = Made(known=known, n_noise=0, weight=np.ones(2), _beside=lambda own, noise: own)
         found = Sweep._limited(made, np.array([[0.2, 0.8], [0.3, 0.7]]), 2)
         np.testing.assert_allclose(found[0], [1, 0])
+
+    def test_the_first_text_after_nothing(self):
+        assert _first_text(pd.DataFrame({"a": pd.Series([None, "x"], dtype=object)})) == 1
 
     def test_few_rows_are_their_own_sample(self):
         problem = prepare(X, np.ones(272), Full())

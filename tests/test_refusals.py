@@ -139,6 +139,11 @@ def test_files_that_meet_other_faults(tmp_path, monkeypatch):
         b"\xff".decode()
 
 
+def test_a_table_that_fails_before_its_first_rows(tmp_path):
+    with pytest.raises(KeyError, match="no rows"), arrow.parquet_writer(tmp_path / "x.parquet"):
+        raise KeyError("no rows")
+
+
 @pytest.mark.parametrize(
     ("absent", "ask"),
     [
