@@ -14,11 +14,15 @@ EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 APPLICATIONS = [path for path in EXAMPLES if path.parent.name == "applications"]
 
 
+def python_path(*folders: Path) -> str:
+    """This tree and other folders, before those that are set: what measures coverage is among them."""
+    return os.pathsep.join(filter(None, [str(ROOT), *map(str, folders), os.environ.get("PYTHONPATH")]))
+
+
 def run(code: str, folder: Path) -> str:
     """What the code prints, run in a folder of its own."""
     alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # threads of small fits wait for one another on a busy machine
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, **alone, "MPLBACKEND": "Agg", "PYTHONPATH": path}
+    environment = {**os.environ, **alone, "MPLBACKEND": "Agg", "PYTHONPATH": python_path()}
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from repeated import FAST, X, digest
+from scripts import ROOT, python_path
 
 import bayesgmm as bg
 from bayesgmm.inference import cache, compiling
@@ -167,8 +167,7 @@ print(digest(bg.KMeans(3, **FAST).fit(X)), len(made))
 
 
 def test_processes_may_keep_their_programs_in_one_folder_at_once(alone, tmp_path):
-    places = [str(Path(__file__).parents[1]), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, cache.VARIABLE: str(tmp_path), "PYTHONPATH": os.pathsep.join(places)}
+    environment = {**os.environ, cache.VARIABLE: str(tmp_path), "PYTHONPATH": python_path(ROOT / "tests")}
 
     def begun() -> subprocess.Popen:
         return subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True, env=environment)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scripts import python_path
 
 import bayesgmm as bg
 
@@ -145,7 +146,7 @@ def answer_of(script: str, folder: Path, *arguments: str, **environment: str) ->
     """What a script prints, run from a file, as processes that are spawned need it."""
     path = folder / "script.py"
     path.write_text(COMMON + script)
-    environment = {**os.environ, "PYTHONPATH": str(Path(bg.__file__).parents[1]), "OMP_NUM_THREADS": "1"} | environment
+    environment = {**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"} | environment
     words = [sys.executable, str(path), str(folder), *arguments]
     done = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST, env=environment)
     assert done.returncode == 0, done.stderr

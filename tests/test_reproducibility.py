@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import repeated
 from repeated import CASES, SMALL, X, digest, digests
+from scripts import ROOT, python_path
 
 import bayesgmm as bg
 from bayesgmm.cli import main
@@ -30,7 +31,7 @@ def process(names, *, core: int | None = None, **environment: str) -> dict[str, 
     code = "import os, runpy, sys; os.sched_setaffinity(0, [int(sys.argv.pop(1))]); runpy.run_path(PATH, run_name='__main__')"
     held = ["-c", code.replace("PATH", repr(str(SCRIPT))), str(core)]
     command = [sys.executable, *([str(SCRIPT)] if core is None else held)]
-    path = os.pathsep.join([str(SCRIPT.parents[1]), str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")])
+    path = python_path(ROOT / "tests")
     done = subprocess.run(
         [*command, *names], capture_output=True, text=True, timeout=1800, env={**os.environ, "PYTHONPATH": path, **environment}
     )
@@ -175,7 +176,7 @@ def test_the_command_in_a_whole_report_makes_it_again(tmp_path, monkeypatch, cap
         assert main(["fit", "faithful", "--covariance", "full", "--max-components", "3", "--restarts", "1", "--out", "all"]) == 0
     first = (tmp_path / "first" / "all" / "report.html").read_bytes()
     command = re.search(r"<pre>bayesgmm (.*?)</pre>", first.decode()).group(1)
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1]), "PYTHONHASHSEED": "5", **threads(2)}
+    environment = {**os.environ, "PYTHONPATH": python_path(), "PYTHONHASHSEED": "5", **threads(2)}
     words = [sys.executable, "-m", "bayesgmm.cli", *shlex.split(command)]
     subprocess.run(words, cwd=tmp_path / "second", env=environment, check=True, capture_output=True, timeout=1800)
     files = sorted(path.name for path in (tmp_path / "first" / "all").iterdir())
