@@ -115,6 +115,21 @@ def logs(values):
     return jnp.log(values).sum(1) @ jnp.asarray(ROWS)
 
 
+@pytest.mark.parametrize("volume", [False, True])
+def test_the_height_of_axes_is_that_of_the_best_variances_along_them(volume):
+    """Twice the negative log-likelihood, but for a constant, by the update itself; an empty component has no say."""
+    sharing, rows, rng = Sharing(volume, False, True), np.array([5.0, 11.0, 0.0]), np.random.default_rng(4)
+
+    def height(scatter):
+        own = jnp.asarray(scatter / np.maximum(rows, 1)[:, None])
+        found = np.asarray(sharing._parted(STRUCTURES["diag"], own, jnp.asarray(rows)))[:2]
+        return (rows[:2] @ np.log(found)).sum() + (scatter[:2] / found).sum()
+
+    scatter = [rng.uniform(0.5, 9, (3, 4)) * (rows > 0)[:, None] for _ in range(2)]
+    found = [float(sharing._height(jnp.asarray(each), jnp.asarray(rows))) for each in scatter]
+    assert found[0] - found[1] == pytest.approx(height(scatter[0]) - height(scatter[1]), rel=1e-10)
+
+
 def turned(angle):
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 

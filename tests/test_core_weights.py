@@ -212,25 +212,20 @@ def test_known_weights():
     assert flat.take(np.array([0, 2])).n_components == 2
 
 
-def test_noise_takes_its_share_first():
+def beside_noise():
     """With a Dirichlet law for the share whose first concentration is the sum of the others', all weights have one Dirichlet law."""
-    alpha, noise = jnp.array([0.7, 1.5, 2.2]), 0.4
-    law = NoiseShare(Dirichlet(jnp.array([alpha.sum(), noise])), Dirichlet(alpha))
-    one = Dirichlet(jnp.append(alpha, noise))
-    counts = jnp.array([3.5, 20.0, 0.25, 7.0])
-    q, whole = law.posterior(counts), one.posterior(counts)
+    alpha, noise, counts = jnp.array([0.7, 1.5, 2.2]), 0.4, jnp.array([3.5, 20.0, 0.25, 7.0])
+    law, one = NoiseShare(Dirichlet(jnp.array([alpha.sum(), noise])), Dirichlet(alpha)), Dirichlet(jnp.append(alpha, noise))
+    return law, one, counts, law.posterior(counts), one.posterior(counts)
+
+
+def test_noise_takes_its_share_first():
+    law, one, counts, q, whole = beside_noise()
     assert law.n_components == 4 and law.alive().tolist() == [True] * 4
     for ours, theirs in ((q.mean(), whole.mean()), (q.expected_log(), whole.expected_log())):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     assert float(law.penalty(q)) == pytest.approx(float(one.penalty(whole)), rel=1e-11)
     assert float(law.log_marginal(counts)) == pytest.approx(float(one.log_marginal(counts)), rel=1e-12)
-    common = float(q.share.log_common())
-    np.testing.assert_allclose(
-        np.asarray(q.log_covariance()) + common, np.asarray(whole.log_covariance()) + float(whole.log_common()), rtol=1e-10
-    )
-    drawn = q.sample(jax.random.key(1), (4000,))
-    np.testing.assert_allclose(drawn.sum(-1), 1, rtol=1e-12)
-    np.testing.assert_allclose(drawn.mean(0), whole.mean(), atol=0.01)
     dropped, taken = q.without(1), q.take(np.array([2, 0, 3]))
     np.testing.assert_allclose(dropped.mean()[1], 0)
     assert float(dropped.mean()[3]) == pytest.approx(float(q.mean()[3]))
@@ -241,5 +236,19 @@ def test_noise_takes_its_share_first():
     assert float(law.log_density(mode)) == pytest.approx(float(parts))
     sticks = NoiseShare(Dirichlet(jnp.array([2.0, 1.0])), StickBreaking.prior(3, 1.7).posterior(counts[:3]))
     np.testing.assert_allclose(sticks.mean().sum() + sticks.unseen(), 1, rtol=1e-12)
+    assert float(sticks.unseen()) == pytest.approx(float(sticks.share.mean()[0] * sticks.weights.unseen())) and sticks.unseen() > 0.001
+
+
+def test_log_weights_beside_noise_covary_as_those_of_one_law():
+    law, _, counts, q, whole = beside_noise()
+    found, common = np.asarray(q.log_covariance()), float(q.share.log_common())
+    np.testing.assert_allclose(found + common, np.asarray(whole.log_covariance()) + float(whole.log_common()), rtol=1e-10)
     missing = np.asarray(NoiseShare(law.share, Dirichlet(jnp.array([0.7, 0.0, 2.2]))).posterior(counts).log_covariance())
-    assert (missing[1] == 0).all() and (missing[:, 1] == 0).all()
+    assert (missing[1] == 0).all() and (missing[:, 1] == 0).all() and (np.diagonal(missing)[[0, 2, 3]] > 0).all()
+
+
+def test_weights_beside_noise_are_drawn_from_both_laws():
+    *_, q, whole = beside_noise()
+    drawn = np.asarray(q.sample(jax.random.key(1), (4000,)))
+    np.testing.assert_allclose(drawn.sum(-1), 1, rtol=1e-12)
+    np.testing.assert_allclose(drawn.mean(0), whole.mean(), atol=0.01)
