@@ -39,6 +39,9 @@ FILES = ("core_algebra", "core_weights", "core_components", "core_families", "wi
 LONGEST = 3.0
 """Seconds of a test beyond which it is left out, as operations one at a time make it slow."""
 
+ENOUGH = 8.0
+"""Seconds of tests that a change has passed, after which it counts as one that survives."""
+
 OFTEN = 250
 
 
@@ -131,7 +134,7 @@ class Driver:
         """Seconds that each test takes, but for those that fail or take too long, and the tests that each line of core has."""
         seconds, lines = {}, collections.defaultdict(list)
         for item in items:
-            if not self.run(item, 4 * longest + 5) or self.failed:  # operations are compiled
+            if not self.run(item, 2 * longest + 4) or self.failed:  # operations are compiled
                 continue
             before = time.process_time()
             with Traced() as traced:
@@ -175,6 +178,8 @@ class Driver:
             elif not changed.undo:  # a constant of a kind that is not exchanged: nothing to try
                 tests = []
             for item in () if by else tests:
+                if time.process_time() - before > ENOUGH and len(self.chosen) > 1:
+                    break
                 if not self.run(item, 10 * seconds[item] + 2) or self.failed:
                     by = item.nodeid
                     self.found[item] += 1

@@ -9,7 +9,7 @@ import oracles_exact as oracle
 import pytest
 from registry import normal_wishart
 from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import gammaln, logsumexp
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.frozen import Frozen
@@ -295,6 +295,20 @@ def test_noise_is_one_more_component(name, tied):
     assert float(law.log_density(q.mode())) == pytest.approx(float(prior.log_density(plain.mode())))
     np.testing.assert_allclose([q.mean, q.point().mean], [plain.mean, plain.mean])
     assert q.sample(jax.random.key(0), (2,)).mean.shape == (2, K, D) and law.unseen(q).law.mean.shape[0] == 1
+
+
+def test_heavy_tails_of_a_posterior_take_the_expected_distance():
+    """The Student density of a row at its expected squared distance, from the expected log determinant (Bishop 2006, eq. 2.162)."""
+    _, _, q = conjugate("full", False)
+    dof = np.array([3.0, 5.0, 40.0])
+    plain, offset = q.natural(), D / np.asarray(q.mean_precision)
+    away = X[:, None] - np.asarray(q.mean)
+    distance = np.einsum("nki,kij,nkj->nk", away, plain.precision, away) + offset
+    half_log_det = np.asarray(plain.level) + offset / 2 + D / 2 * np.log(2 * np.pi)
+    constant = gammaln((dof + D) / 2) - gammaln(dof / 2) - D / 2 * np.log(dof * np.pi)
+    exact = half_log_det + constant - (dof + D) / 2 * np.log1p(distance / dof)
+    law = Student(q, jnp.asarray(dof), False, False)
+    np.testing.assert_allclose(centred_scores(law.structure, law.natural(), jnp.asarray(X)), exact, rtol=1e-11)
 
 
 def test_noise_and_tails_are_put_around_and_taken_off():
