@@ -42,7 +42,7 @@ LONGEST = 3.0
 ENOUGH = 8.0
 """Seconds of tests that a change has passed, after which it counts as one that survives."""
 
-OFTEN = 250
+OFTEN = 500
 
 
 def main() -> int:
