@@ -106,6 +106,14 @@ def test_points_of_posteriors(name, tied):
     np.testing.assert_allclose(vague.covariance, q.scale / (2 * size + 2), rtol=1e-12)
 
 
+def test_the_mode_of_a_shared_matrix_counts_the_components():
+    """Of which there are not as many as columns: at the mode the density is flat."""
+    resp = np.random.default_rng(8).dirichlet(np.ones(2), N)
+    q = normal_wishart("full", True, D).posterior(statistics(STRUCTURES["full"], True, resp))
+    slope = jax.grad(lambda c: q.log_density(Gaussian(q.mean, c, q.structure)))(q.mode().covariance)
+    np.testing.assert_allclose(slope, 0, atol=1e-9)
+
+
 @every_case
 def test_densities_of_parameters(name, tied):
     """Normal laws of the means given the covariances, whose own laws are inverse Wishart or inverse gamma."""
