@@ -135,6 +135,22 @@ def reported() -> list:
         return [(Path(folder) / "report.html").read_bytes()]
 
 
+def classes() -> list:
+    """Classes of so many rows that BLAS divides its sums among threads, by a mixture each, and by one Gaussian."""
+    x, rng = groups(30_000, 3), np.random.default_rng(1)
+    y = (x[:, 0] + rng.standard_normal(len(x)) > 1).astype(int)
+    options = {"n_components": 2, "covariance_type": "full", "random_state": 3}
+    models = [bg.DiscriminantAnalysis(method, **options).fit(x, y) for method in ("mixtures", "gaussians")]
+    return [models, *(model.predict_proba(x[:500]) for model in models), models[1].score(x, y)]
+
+
+def combined() -> list:
+    """Components of as many rows put together in each way."""
+    x = groups(30_000, 3)
+    model = bg.GaussianMixture(4, max_iter=500, **FAST).fit(x)
+    return [bg.combine(model, x, method) for method in ("entropy", "misclassification")]
+
+
 CASES: dict[str, Callable[[], Any]] = {
     "k-means": clusters,
     "many": many,
@@ -153,6 +169,8 @@ CASES: dict[str, Callable[[], Any]] = {
     "refits": refits,
     "diagnose": lambda: mixture(covariance_type="diag").diagnose(X, n_draws=100, random_state=0),
     "report": reported,
+    "classes": classes,
+    "combine": combined,
 }
 SMALL = ("k-means", "MAP", "many")
 """Cases that compile fast."""

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesgmm.inference.problem import summed
+
 Group = tuple[int, ...]
 """Components of a cluster, ascending."""
 
@@ -51,7 +53,7 @@ def by_entropy(resp: np.ndarray, weight: np.ndarray, n_noise: int = 0) -> list[M
 
     @functools.cache
     def total(group: Group) -> float:
-        return float(weight @ _xlogx(_column(resp, group)))
+        return float(summed(weight, _xlogx(_column(resp, group))))
 
     def value(a: Group, b: Group) -> float:
         return total(tuple(sorted(a + b))) - total(a) - total(b)
@@ -123,7 +125,7 @@ def entropies(resp: np.ndarray, weight: np.ndarray, merges: list[Merge]) -> np.n
     """Entropy (K,) of the assignments to 1, 2, ... K clusters, in nats; columns that no merge speaks of, noise, stay as they are."""
     k = len(merges) + 1
     steps = (np.append(probabilities(resp, groups_after(merges, n)), resp[:, k:], 1) for n in range(1, k + 1))
-    return np.array([max(-float(weight @ _xlogx(step).sum(1)), 0.0) for step in steps])
+    return np.array([max(-float(summed(weight, _xlogx(step).sum(1))), 0.0) for step in steps])
 
 
 def number_at(merges: list[Merge], threshold: float) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesgmm.analysis.point import whole
+from bayesgmm.inference.problem import summed
 
 BY_COMPONENT = 5
 """Rows tried for each component."""
@@ -83,7 +84,7 @@ def candidates(resp: np.ndarray, squares: np.ndarray, weight: np.ndarray) -> np.
         Responsibilities, and squared distances from the components in their own covariances.
     weight : array, shape (N,)
     """
-    pull = taken(weight)[:, None] * resp * _pull(squares) / np.sqrt(np.maximum(weight @ resp, 1e-300))
+    pull = taken(weight)[:, None] * resp * _pull(squares) / np.sqrt(np.maximum(summed(weight, resp), 1e-300))
     each = max(min(BY_COMPONENT, MOST // resp.shape[1]), 1)
     first = np.argsort(-pull, axis=0, kind="stable")[:each]
     found = np.unique(first)

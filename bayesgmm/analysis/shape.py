@@ -22,6 +22,7 @@ import numpy as np
 
 from bayesgmm.analysis.combine import misclassification
 from bayesgmm.analysis.point import Point, draw, responsibilities, rows_to_judge, whitened
+from bayesgmm.inference.problem import summed
 
 N_SIMULATED = 199
 """Data sets drawn from the mixture; the smallest p value is 1 / (this + 1)."""
@@ -118,7 +119,7 @@ def _untested(k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def overlapping(resp: np.ndarray, weight: np.ndarray) -> tuple[Overlap, ...]:
     """Pairs of components whose probability of misclassification exceeds `OVERLAP`, each in its worse direction."""
-    found = misclassification(resp, weight) * (weight @ resp >= 1)
+    found = misclassification(resp, weight) * (summed(weight, resp) >= 1)
     pairs = [(i, j) if found[i, j] >= found[j, i] else (j, i) for i in range(len(found)) for j in range(i)]
     some = [Overlap(j, i, float(found[i, j])) for i, j in pairs if found[i, j] > OVERLAP]
     return tuple(sorted(some, key=lambda pair: -pair.probability))
@@ -186,10 +187,10 @@ def moments(point: Point, x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray
 def _moments(y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Logarithm of the kurtosis, and skewness, of rows (N, D) with weights (N,), once centred and whitened by their own moments."""
     share = weight / weight.sum()
-    centred = y - share @ y
+    centred = y - summed(share, y)
     covariance = (centred * share[:, None]).T @ centred
     covariance.flat[:: len(covariance) + 1] += 1e-9 * covariance.trace() + 1e-300
     u = centred @ np.linalg.inv(np.linalg.cholesky(covariance)).T
     q = np.einsum("nd,nd->n", u, u)
     weighted = share * q
-    return float(np.log(np.maximum(weighted @ q, 1e-300))), float(np.linalg.norm(weighted @ u))
+    return float(np.log(np.maximum(summed(weighted, q), 1e-300))), float(np.linalg.norm(summed(weighted, u)))

@@ -71,7 +71,7 @@ def flattest_axis(white: np.ndarray, share: np.ndarray) -> np.ndarray:
 def _axes(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows about the mean of a component, and the variances and axes of its covariance, the longest last."""
     total = max(share.sum(), LITTLE)
-    centred = rows - share @ rows / total
+    centred = rows - summed(share, rows) / total
     values, axes = np.linalg.eigh((centred * share[:, None]).T @ centred / total)
     return centred, values, axes
 
