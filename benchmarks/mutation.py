@@ -160,7 +160,7 @@ class Driver:
         try:
             for report in runtestprotocol(item, nextitem=None, log=False):
                 self.failed |= report.failed
-        except (Late, SystemError):  # the second where the first comes within the compiler
+        except (Late, SystemError, TypeError):  # the others where the first comes within the compiler, or at no line that pytest could tell
             self.failed = True
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
