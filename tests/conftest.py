@@ -16,8 +16,8 @@ from bayesgmm.inference.compiling import Program, make_room
 _count = itertools.count()
 
 
-QUICKER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-"""A program of a test runs a few times, so that most of its time is compilation."""
+QUICKER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
+"""A program of a test runs a few times, so that most of its time is compilation; each of the workers has one core for it."""
 
 
 def pytest_configure(config):
