@@ -11,6 +11,7 @@ pass.
     python benchmarks/mutation.py --most 600 --out mutants.jsonl          # a sample, the same each time
     python benchmarks/mutation.py --again mutants.jsonl                   # those that survived, each by itself
     python benchmarks/mutation.py --only weights.py:130 --show            # mutants of a line
+    python benchmarks/mutation.py --only weights.py:353 --files core_weights --compiled --longest 10    # by tests of draws
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def main() -> int:
     parser.add_argument("--again", default="", help="what an earlier run wrote: try its survivors, each in a process of its own")
     parser.add_argument("--files", default=",".join(FILES), help="test files, without test_ and .py")
     parser.add_argument("--longest", type=float, default=LONGEST)
+    parser.add_argument("--compiled", action="store_true", help="let JAX compile loops and draws, which are slow one operation at a time")
     parser.add_argument("--verbose", action="store_true", help="print how long each test takes")
     parser.add_argument("--show", action="store_true", help="only list the mutants")
     args = parser.parse_args()
@@ -64,7 +66,7 @@ def main() -> int:
     if args.show:
         print(*chosen, sep="\n")
         return 0
-    os.environ |= {"JAX_DISABLE_JIT": "1", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    os.environ |= {"JAX_DISABLE_JIT": str(int(not args.compiled)), "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     sys.path.insert(0, str(ROOT))
     import pytest
 
@@ -98,6 +100,7 @@ def again(args) -> int:
     left = 0
     for row in (row for row in rows if row["by"] is None):
         command = [sys.executable, __file__, "--only", row["mutant"], "--out", os.devnull, "--files", args.files]
+        command += ["--compiled"] * args.compiled
         done = subprocess.run([*command, "--longest", str(args.longest)], capture_output=True, text=True)
         survived = "SURVIVED" in done.stdout
         left += survived

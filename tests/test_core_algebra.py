@@ -162,6 +162,8 @@ def test_a_floor_clips_eigenvalues_and_nothing_else(name):
     both = jnp.stack([packed[0] * 1e-3, packed[1] * 1e3])
     np.testing.assert_array_equal(s.floored(both, 0.1)[1], both[1])
     np.testing.assert_allclose(s.smallest(s.floored(both, 0.1))[0], 0.1, rtol=1e-10)
+    thin = s.from_dense(jnp.diag(jnp.array([1.0, 100.0, 100.0]))[None])  # the bound that spares decomposition is 0.98
+    np.testing.assert_allclose(s.smallest(s.floored(thin, 1.5)), s.smallest(thin) if name == "spherical" else 1.5, rtol=1e-12)
 
 
 def natural(name, tied, tails=False, seed=0):

@@ -170,7 +170,7 @@ def test_components_taken_and_dropped(name):
     assert alive(dropped).tolist() == [False, *alive(q)[1:].tolist()]
     mean = np.asarray(dropped.mean())
     if name.startswith("sticks"):
-        np.testing.assert_allclose(some.alpha, np.asarray(q.alpha)[[3, 1]])
+        np.testing.assert_allclose([some.alpha, some.beta], [np.asarray(q.alpha)[[3, 1]], np.asarray(q.beta)[[3, 1]]])
         np.testing.assert_array_equal(some.order, [1, 0])
         a, b = np.asarray(q.alpha), np.asarray(q.beta)
         share = a / (a + b)
