@@ -11,7 +11,7 @@ pass.
     python benchmarks/mutation.py --most 600 --out mutants.jsonl          # a sample, the same each time
     python benchmarks/mutation.py --again mutants.jsonl                   # those that survived, each by itself
     python benchmarks/mutation.py --only weights.py:130 --show            # mutants of a line
-    python benchmarks/mutation.py --only weights.py:353 --files core_weights --compiled --longest 10    # by tests of draws
+    python benchmarks/mutation.py --left mutants.jsonl --out more.jsonl --compiled --longest 20    # by tests that are slow otherwise
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def main() -> int:
     parser.add_argument("--part", default="0/1", help="I/N: from the Ith on, every Nth")
     parser.add_argument("--out", default="mutants.jsonl", help="a line for each; those that it has are not tried again")
     parser.add_argument("--again", default="", help="what an earlier run wrote: try its survivors, each in a process of its own")
+    parser.add_argument("--left", default="", help="what an earlier run wrote: try what it did not kill, by other tests, say")
     parser.add_argument("--files", default=",".join(FILES), help="test files, without test_ and .py")
     parser.add_argument("--longest", type=float, default=LONGEST)
     parser.add_argument("--compiled", action="store_true", help="let JAX compile loops and draws, which are slow one operation at a time")
@@ -87,18 +88,24 @@ def sample(args) -> list[Mutant]:
     if args.only:
         words = args.only.split(",")
         found = [m for m in found if any(str(m) == word or str(m).startswith((word + ":", word + " ")) for word in words)]
+    if args.left:
+        left = {row["mutant"] for row in rows_of(args.left) if row["by"] is None}
+        found = [m for m in found if str(m) in left]
     random.Random(args.seed).shuffle(found)
     first, step = (int(word) for word in args.part.split("/"))
-    out = Path(args.out)
-    tried = {json.loads(line)["mutant"] for line in out.read_text().splitlines()} if out.is_file() else ()
+    tried = {row["mutant"] for row in rows_of(args.out)} if Path(args.out).is_file() else ()
     return [m for m in found[: args.most][first::step] if str(m) not in tried]
+
+
+def rows_of(path: str) -> list[dict]:
+    """What a run wrote of each mutant."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
 def again(args) -> int:
     """Survivors of an earlier run, each in a process of its own."""
-    rows = [json.loads(line) for line in Path(args.again).read_text().splitlines()]
     left = 0
-    for row in (row for row in rows if row["by"] is None):
+    for row in (row for row in rows_of(args.again) if row["by"] is None):
         command = [sys.executable, __file__, "--only", row["mutant"], "--out", os.devnull, "--files", args.files]
         command += ["--compiled"] * args.compiled
         done = subprocess.run([*command, "--longest", str(args.longest)], capture_output=True, text=True)

@@ -80,6 +80,17 @@ def test_one_shape_with_an_empty_component(name):
     np.testing.assert_allclose(traces[[0, 2]], D, rtol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["full", "diag"])
+def test_five_steps_find_the_best_shape_whatever_the_volumes(name, monkeypatch):
+    """Newton's near the optimum, where each component has D of its own variances, and others on the way there."""
+    monkeypatch.setattr("bayesgmm.core.sharing.STEPS", 5)
+    structure, volumes = STRUCTURES[name], np.array([1e-3, 1.0, 1e4])[:, None, None]
+    for seed in (0, 4):
+        own = structure.from_dense(jnp.asarray(scattered(d=3, seed=seed) * volumes))
+        found, plain = (np.asarray(structure.to_dense(a, 3)) for a in (of_one_shape(structure, own, jnp.asarray(ROWS)), own))
+        np.testing.assert_allclose(np.trace(np.linalg.solve(found, plain), axis1=1, axis2=2), 3, rtol=1e-8)
+
+
 def test_numbers_of_parameters_and_rows():
     full, diag = STRUCTURES["full"], STRUCTURES["diag"]
     for volume, shape, turn in np.ndindex(2, 2, 2):
