@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,7 @@ from bayesgmm.core.frozen import Frozen
 from bayesgmm.core.mixture import MAP, Mixture
 from bayesgmm.core.noise import WithNoise, around, beneath, first, gaussians, tails, with_noise, without_noise
 from bayesgmm.core.points import FlatGaussian, Gaussian
+from bayesgmm.core.pytree import replace
 from bayesgmm.core.statistics import Region, Stats, centred_scores
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.student import Student
@@ -362,3 +365,10 @@ def test_noise_and_tails_are_put_around_and_taken_off():
     np.testing.assert_allclose(found.sums, data.sums[:K])
     assert around(both.components, "law").law.law == "law" and around(prior, "law") == "law"
     assert first(both, 3).n_components == 3 and first(both, 3).n_noise == 1 and first(plain, 2).n_components == 2
+    apart = replace(plain, weights=Dirichlet(jnp.array([1.0, 2.0, 3.0])))
+    assert first(apart, 2).weights.concentration.tolist() == [1, 2]
+
+
+def test_laws_are_not_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Dirichlet.symmetric(K).concentration = jnp.ones(2)  # type: ignore[misc]
