@@ -171,6 +171,28 @@ def test_axes_that_are_common_are_found():
     assert axes.common_axes(jnp.ones((2, 1, 1)), logs).tolist() == [[1]]
 
 
+def test_axes_are_the_best_of_those_that_several_starts_lead_to(monkeypatch):
+    """Starts are the axes of the sum and of each matrix, or known ones; where a search fails its height is no number."""
+    own, tried = scattered(d=3, seed=9), []
+
+    def nowhere(matrices, criterion, start, most):
+        tried.append(most)
+        height = criterion(jnp.diagonal(start.T @ matrices @ start, axis1=-2, axis2=-1))
+        return start, jnp.where(height < lost, jnp.nan, height)
+
+    monkeypatch.setattr(axes, "_from_axes", nowhere)
+    starts = [np.linalg.eigh(a)[1] for a in (own.sum(0), *own)]
+    heights = np.array([float(logs(np.diagonal(u.T @ own @ u, axis1=1, axis2=2))) for u in starts])
+    for place in range(2):  # the lowest; the next, where that search fails
+        best, lost = np.argsort(heights)[place], np.append(-np.inf, np.sort(heights) + 1e-9)[place]
+        found = np.asarray(axes.common_axes(jnp.asarray(own), logs))
+        np.testing.assert_allclose(np.abs(found.T @ starts[best]), np.eye(3), atol=1e-12)
+    lost, known = -np.inf, own[1:2] * np.array([[[1.0]], [[5.0]]])
+    found = np.asarray(axes.common_axes(jnp.asarray(own), logs, jnp.asarray(known)))
+    np.testing.assert_allclose(np.abs(found.T @ starts[2]), np.eye(3), atol=1e-12)
+    assert tried == [axes.SWEEPS, axes.SWEEPS, axes.FEW]
+
+
 @pytest.mark.parametrize("word", ["EEV", *(pytest.param(w, marks=pytest.mark.slow) for w in ("VVE", "VEI"))])
 def test_families_in_other_units(word):
     """Where orientations are measured in units of the sphere, a change of all units changes nothing."""
