@@ -29,8 +29,8 @@ FIT = """
     compiling._compile = lambda *given: made.append(1) or compile(*given)
     import bayesgmm as bg
     x = bg.load_dataset("faithful").x[:90]
-    one = bg.BayesianGaussianMixture(n_components=2, n_init=2, random_state=0).fit(x)
-    two = bg.GaussianMixture(2, covariance_type="tied", n_init=2, random_state=0).fit(x)
+    one = bg.BayesianGaussianMixture(n_components=2, covariance_type="diag", n_init=2, random_state=0).fit(x)
+    two = bg.GaussianMixture(2, covariance_type="tied", n_init=1, random_state=0).fit(x)
     three = bg.KMeans(2, n_init=1, random_state=0).fit(x)
     print(len(made), *(a.tobytes().hex() for a in (one.means_, one.covariances_, two.means_, two.weights_, three.cluster_centers_)))
 """
@@ -239,7 +239,7 @@ def test_settings_of_jax_and_kinds_of_arguments_make_different_programs():
 DEVICES = "--xla_force_host_platform_device_count=2"
 
 
-@pytest.mark.parametrize("flags", [DEVICES, ""])
+@pytest.mark.parametrize("flags", [pytest.param(DEVICES, marks=pytest.mark.slow), ""])
 def test_several_devices_of_one_process(tmp_path, flags):
     """Programs are for the first of them, and others than those for a single one."""
     setting = "" if flags else "import jax; jax.config.update('jax_num_cpu_devices', 2)\n"

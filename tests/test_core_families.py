@@ -53,19 +53,19 @@ def moved(covariances, sharing, diagonal: bool, rng, h: float) -> np.ndarray:
 
 @pytest.mark.parametrize("word", [pytest.param(w, marks=() if w in ("VEI", "EVI") else pytest.mark.slow) for w in SHARINGS])
 def test_no_neighbour_in_the_family_is_more_likely(word):
-    structure, sharing, own = COVARIANCE_TYPES[word][0], SHARINGS[word], scattered()
+    structure, sharing, own = COVARIANCE_TYPES[word][0], SHARINGS[word], scattered(d=3)
     if not isinstance(sharing, Sharing):
         pytest.skip("of few factors")
     packed = structure.from_dense(jnp.asarray(own))
     found = sharing.covariances(structure, packed, jnp.asarray(ROWS))
-    dense, rng = np.asarray(structure.to_dense(found, D)), np.random.default_rng(1)
-    own = np.asarray(structure.to_dense(packed, D))
+    dense, rng = np.asarray(structure.to_dense(found, 3)), np.random.default_rng(1)
+    own = np.asarray(structure.to_dense(packed, 3))
     np.testing.assert_allclose(moved(dense, sharing, structure.rank == 1, rng, 0.0), dense, rtol=1e-7, atol=1e-9)  # of the family
     best = deviance(dense, own)
     for _ in range(6):
         ups = [deviance(moved(dense, sharing, structure.rank == 1, np.random.default_rng(_), h), own) - best for h in (1e-3, -1e-3)]
         assert min(ups) > 0 and abs(ups[0] - ups[1]) < 0.1 * sum(ups)  # a flat top
-    assert (np.trace(np.linalg.solve(dense, own), axis1=1, axis2=2) @ ROWS) == pytest.approx(D * ROWS.sum(), rel=1e-9)
+    assert (np.trace(np.linalg.solve(dense, own), axis1=1, axis2=2) @ ROWS) == pytest.approx(3 * ROWS.sum(), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["full", "diag"])

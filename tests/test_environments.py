@@ -26,9 +26,11 @@ model.save(sys.argv[2])
 found = bg.load(sys.argv[2])
 print(found.means_.tobytes().hex(), found.score_samples(table.values[:3]).tobytes().hex(), found.lower_bound_.hex())
 print(ascii(found.summary(table.values)))
+single = bg.GaussianMixture(2, covariance_type="diag", n_init=1, random_state=0, dtype="float32").fit(table.values)
+print(single.means_.tobytes().hex(), single.lower_bound_.hex())
 print(cache._folder(), file=sys.stderr)
 """
-"""Reads a table, fits, saves, loads, says what it found; and, beside, where it ran."""
+"""Reads a table, fits, saves, loads, says what it found, and fits with numbers of half the size; and, beside, where it ran."""
 
 SHADOWS = ("csv", "json", "numpy", "jax", "scipy", "pandas", "bayesgmm", "storage", "tables", "report", "zipfile")
 """Modules named like ours and like those we need."""
@@ -77,7 +79,7 @@ def probe(place: Path, flags=(), before=(), folder: str = "open", keep_cache=Tru
 @pytest.fixture(scope="module")
 def usual(place):
     found, (_, folder) = probe(place, PYTHONHASHSEED="0")
-    assert len(found) == 2 and "2 components" in found[1] and folder == os.environ[cache.VARIABLE]
+    assert len(found) == 3 and "2 components" in found[1] and len(found[2]) > 64 and folder == os.environ[cache.VARIABLE]
     return found
 
 
@@ -137,6 +139,14 @@ def test_hash_seeds(usual, place, seed):
 @pytest.mark.parametrize("threads", ["1", "2", "8"])
 def test_threads_of_blas(usual, place, threads):
     assert probe(place, **dict.fromkeys(ALONE, threads))[0] == usual
+
+
+MORE = ("JAX_ENABLE_X64=0", "JAX_ENABLE_X64=1", "JAX_DEFAULT_DTYPE_BITS=32", "JAX_NUMPY_RANK_PROMOTION=raise")
+
+
+@pytest.mark.parametrize("setting", ["JAX_NUMPY_DTYPE_PROMOTION=strict", *(pytest.param(s, marks=pytest.mark.slow) for s in MORE)])
+def test_what_the_user_has_set_for_jax(usual, place, setting):
+    assert probe(place, **dict([setting.split("=")]))[0] == usual
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def test_memoized_is_in_memory(cls, structure):
     assert_same(found, in_memory(cls, structure))
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", ["full", "tied", *(pytest.param(s, marks=pytest.mark.slow) for s in ("diag", "spherical"))])
 def test_dask_is_in_memory(structure):
     dask = pytest.importorskip("dask.array")
     found = model(bg.BayesianGaussianMixture, structure).fit(dask.from_array(rows(), chunks=(700, 2)))

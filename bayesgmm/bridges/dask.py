@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 from dask.base import compute
 from dask.delayed import delayed
 
 from bayesgmm.frames import to_rows
+from bayesgmm.inference.compiling import numbers
 from bayesgmm.inference.stream import Together, Work
 from bayesgmm.sources import Piece, Source, put_together
 
@@ -69,7 +69,7 @@ def _here(part: Any, number: int) -> Iterator[Piece]:
 
 def _part(part: Any, number: int, source: Source, work: Work, together: Together, check: bool) -> Any:
     """What is found on the rows of a partition; runs where the partition is."""
-    with jax.enable_x64(True):
+    with numbers():
         return source.over_part([_piece(part, number)], number, work, together, check)
 
 

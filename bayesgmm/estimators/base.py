@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from bayesgmm.inference.compiling import ready
+from bayesgmm.inference.compiling import numbers, ready
 from bayesgmm.validation import brief, close_match
 
 F = TypeVar("F", bound=Callable)
@@ -36,7 +36,7 @@ def in_float64(method: F) -> F:
     @functools.wraps(method)
     def wrapped(*args, **kwargs):
         ready()
-        with jax.enable_x64(True):
+        with numbers():
             return method(*args, **kwargs)
 
     return wrapped  # type: ignore[return-value]

@@ -11,7 +11,7 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -218,6 +218,13 @@ def _compile(lowered, options: dict[str, Any] | None):
             if not any(name in str(error) for name in options):
                 raise
     return lowered.compile()
+
+
+@contextlib.contextmanager
+def numbers(wide: bool = True) -> Iterator[None]:
+    """JAX as the library needs it, in this thread: 64 bits, and numbers of two sizes or ranks together, whatever the user has set."""
+    with jax.enable_x64(wide), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 def ready() -> None:

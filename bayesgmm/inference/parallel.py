@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from bayesgmm.inference.cache import cores
-from bayesgmm.inference.compiling import elsewhere, settings
+from bayesgmm.inference.compiling import elsewhere, numbers, settings
 
 WORTH = 2**22
 """Numbers held in a pass over rows (rows x features, scores and responsibilities) from which threads gain more than they cost."""
@@ -46,7 +46,7 @@ def crew(most: int | None = None, each_core: int = 1) -> Iterator[Callable[[Call
 
         def each(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
             def one(item: Any) -> Any:
-                with jax.enable_x64(wide):
+                with numbers(wide):
                     return work(item)
 
             ahead: deque = deque()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from bayesgmm.analysis.comparison import kmeans_labels, names_of
 from bayesgmm.analysis.facts import column_names
+from bayesgmm.inference.compiling import numbers
 from bayesgmm.plots.components import plot_components
 from bayesgmm.plots.style import open_frame, plain, style
 
@@ -37,7 +37,7 @@ def plot_beside_kmeans(model: Any, X: Any, columns: tuple[int, int] = (0, 1), ax
 
         axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained", sharex=True, sharey=True)[1]
     k, labels, names, values = model.n_components_, model.predict(X), column_names(model), np.asarray(X, float)
-    with jax.enable_x64(True):
+    with numbers():
         found = kmeans_labels(values, k, seed)
     shared, proper = np.zeros((k, k)), labels >= 0
     np.add.at(shared, (found[proper], labels[proper]), 1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.marginals import QUANTITIES, marginals
 from bayesgmm.core.noise import tails
+from bayesgmm.inference.compiling import numbers
 from bayesgmm.plots.style import DATA, line, on_axes, quantity_column, style
 from bayesgmm.validation import check_option
 
@@ -44,7 +44,7 @@ def plot_prior_posterior(model: Any, quantity: str = "means", column: int | str 
     check_option("quantity", quantity, QUANTITIES)
     j, name = quantity_column(column_names(model), quantity, column)
     _check(model, quantity)
-    with jax.enable_x64(True):
+    with numbers():
         found = marginals(model.prior_, model.posterior_, quantity, j or 0)
     k = model.n_components_
     ax = on_axes(ax, (6.0, 1.4 + 0.62 * k))
