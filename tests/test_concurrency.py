@@ -16,7 +16,7 @@ from repeated import FAST, X, digest
 from scripts import ROOT, python_path
 
 import bayesgmm as bg
-from bayesgmm.inference import cache, compiling
+from bayesgmm.inference import cache, compiling, parallel
 
 FITTED: dict = {}
 """One model for all threads, which read it only, and its file."""
@@ -176,3 +176,20 @@ def test_processes_may_keep_their_programs_in_one_folder_at_once(alone, tmp_path
         assert word == alone["k-means"]
     assert begun().communicate(timeout=600)[0].split() == [alone["k-means"], "0"]
     assert all(path.suffix == cache.ENDING and not path.name.startswith("new-") for path in tmp_path.iterdir())
+
+
+def test_threads_take_numbers_as_their_caller_does():
+    """Whatever the process was told: rows are divided among threads alike, and a user's own settings reach them."""
+    usual = parallel.possible()
+    before = jax.config.jax_numpy_dtype_promotion
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    try:
+        with parallel.crew(2) as each:
+            assert set(each(lambda _: jax.config.jax_numpy_dtype_promotion, range(4))) == {"strict"}
+        with compiling.numbers():
+            assert parallel.possible() == usual
+            with parallel.crew(2) as each:
+                here = compiling.settings()
+                assert set(each(lambda _: compiling.settings(), range(4))) == {here}
+    finally:
+        jax.config.update("jax_numpy_dtype_promotion", before)

@@ -112,6 +112,16 @@ def test_covariances_of_log_weights_of_sticks(name):
     np.testing.assert_allclose(q.log_covariance() + q.log_common(), moments_of_logs(q), rtol=1e-12, atol=1e-14)
 
 
+def test_a_stick_that_is_removed_leaves_the_covariances_of_the_others():
+    """Wherever it stood among them."""
+    q = LAWS["sticks_gamma"]().posterior(jnp.asarray(COUNTS))
+    for k in range(4):
+        others = np.delete(np.arange(4), k)
+        found = np.asarray(q.without(k).log_covariance())
+        np.testing.assert_allclose(found[np.ix_(others, others)], q.take(others).log_covariance(), rtol=1e-12)
+        assert (found[k] == 0).all()
+
+
 @pytest.mark.parametrize("name", ["dirichlet", "missing"])
 def test_covariances_of_log_weights(name):
     """The curvature of the log normaliser, which for an exponential family is the covariance."""

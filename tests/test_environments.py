@@ -141,7 +141,7 @@ def test_threads_of_blas(usual, place, threads):
     assert probe(place, **dict.fromkeys(ALONE, threads))[0] == usual
 
 
-MORE = ("JAX_ENABLE_X64=0", "JAX_ENABLE_X64=1", "JAX_DEFAULT_DTYPE_BITS=32", "JAX_NUMPY_RANK_PROMOTION=raise")
+MORE = ("JAX_ENABLE_X64=0", "JAX_ENABLE_X64=1", "JAX_NUMPY_RANK_PROMOTION=raise")
 
 
 @pytest.mark.parametrize("setting", ["JAX_NUMPY_DTYPE_PROMOTION=strict", *(pytest.param(s, marks=pytest.mark.slow) for s in MORE)])

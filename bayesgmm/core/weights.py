@@ -305,7 +305,7 @@ class StickBreaking:
         """Covariance (K, K) of the log weights at the mean concentration."""
         alpha = jnp.where(self.alive(), self.alpha, 1)
         shared = polygamma(1, alpha + self.beta)
-        taken, left = polygamma(1, alpha) - shared, polygamma(1, self.beta) - shared
+        taken, left = polygamma(1, alpha) - shared, self._masked(polygamma(1, self.beta) - shared)
         place = jnp.argsort(self.order)
         later = (place[:, None] > place[None]).astype(alpha.dtype)
         own = jnp.eye(self.n_components, dtype=alpha.dtype)

@@ -221,9 +221,9 @@ def _compile(lowered, options: dict[str, Any] | None):
 
 
 @contextlib.contextmanager
-def numbers(wide: bool = True) -> Iterator[None]:
+def numbers(wide: bool = True, types: str = "standard", ranks: str = "allow") -> Iterator[None]:
     """JAX as the library needs it, in this thread: 64 bits, and numbers of two sizes or ranks together, whatever the user has set."""
-    with jax.enable_x64(wide), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+    with jax.enable_x64(wide), jax.numpy_dtype_promotion(types), jax.numpy_rank_promotion(ranks):
         yield
 
 

@@ -6,6 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,11 +19,22 @@ WORTH = 2**22
 
 
 def possible() -> bool:
-    """Whether threads may do the work: they find JAX's settings as they are here; `crew` sees to the width of numbers."""
+    """Whether threads may do the work: they find JAX's settings as they are here; `crew` sees to those of numbers."""
     if jax.default_backend() != "cpu" or elsewhere():
         return False
+    alike = _as_here()
+
+    def there() -> tuple[tuple, bool]:
+        with alike():
+            return settings(), elsewhere()
+
     with ThreadPoolExecutor(1) as other:
-        return _begun(other, lambda: (settings()[1:], elsewhere()))() == (settings()[1:], False)
+        return _begun(other, there)() == (settings(), False)
+
+
+def _as_here() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """What makes another thread take numbers as this one does."""
+    return partial(numbers, jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion, jax.config.jax_numpy_rank_promotion)
 
 
 def _begun(pool: ThreadPoolExecutor, work: Callable[..., Any], *given: Any) -> Callable[[], Any]:
@@ -40,13 +52,13 @@ def crew(most: int | None = None, each_core: int = 1) -> Iterator[Callable[[Call
 
     Work that waits now and then, as reading does, keeps the cores busy with more than one thread for ``each_core``.
     """
-    wide, size = bool(jax.config.read("jax_enable_x64")), min(each_core * cores(), most or each_core * cores())
+    alike, size = _as_here(), min(each_core * cores(), most or each_core * cores())
 
     with ThreadPoolExecutor(size) as pool:
 
         def each(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
             def one(item: Any) -> Any:
-                with numbers(wide):
+                with alike():
                     return work(item)
 
             ahead: deque = deque()

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.analysis.parameters import dense_covariances
+from bayesgmm.inference.compiling import numbers
 from bayesgmm.plots.style import DATA, ellipse, line, on_axes, open_frame, plain, style
 from bayesgmm.validation import check_column
 
@@ -61,7 +62,9 @@ def _scatter(model, X, points: np.ndarray, ax) -> None:
 
 
 def _ellipses(model, columns: list[int], ax) -> None:
-    for k, covariance in enumerate(dense_covariances(model.posterior_)):
+    with numbers():
+        covariances = dense_covariances(model.posterior_)
+    for k, covariance in enumerate(covariances):
         ellipse(ax, model.means_[k][columns], covariance[np.ix_(columns, columns)], k)
         ax.plot(*model.means_[k][columns], "+", color="black", markersize=9)
 
