@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -16,6 +17,8 @@ from bayesgmm.inference.compiling import elsewhere, numbers, settings
 
 WORTH = 2**22
 """Numbers held in a pass over rows (rows x features, scores and responsibilities) from which threads gain more than they cost."""
+
+_of_numbers = attrgetter("jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion")
 
 
 def possible() -> bool:
@@ -34,7 +37,7 @@ def possible() -> bool:
 
 def _as_here() -> Callable[[], contextlib.AbstractContextManager[None]]:
     """What makes another thread take numbers as this one does."""
-    return partial(numbers, jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion, jax.config.jax_numpy_rank_promotion)
+    return partial(numbers, *_of_numbers(jax.config))
 
 
 def _begun(pool: ThreadPoolExecutor, work: Callable[..., Any], *given: Any) -> Callable[[], Any]:
