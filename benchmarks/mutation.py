@@ -89,8 +89,8 @@ def sample(args) -> list[Mutant]:
         words = args.only.split(",")
         found = [m for m in found if any(str(m) == word or str(m).startswith((word + ":", word + " ")) for word in words)]
     if args.left:
-        left = {row["mutant"] for row in rows_of(args.left) if row["by"] is None}
-        found = [m for m in found if str(m) in left]
+        last = {row["mutant"]: row["by"] for row in rows_of(args.left)}  # of those tried twice
+        found = [m for m in found if last.get(str(m), "not tried") is None]
     random.Random(args.seed).shuffle(found)
     first, step = (int(word) for word in args.part.split("/"))
     tried = {row["mutant"] for row in rows_of(args.out)} if Path(args.out).is_file() else ()
