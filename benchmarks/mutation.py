@@ -68,6 +68,7 @@ def main() -> int:
         print(*chosen, sep="\n")
         return 0
     os.environ |= {"JAX_DISABLE_JIT": str(int(not args.compiled)), "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    os.environ["BAYESGMM_COMPILATION_CACHE"] = "off"  # or a change would be hidden by programs without it, or stay on disk
     sys.path.insert(0, str(ROOT))
     import pytest
 
@@ -257,6 +258,14 @@ def forget():
         found.cache_clear()
 
 
+def programs_forgotten():
+    """Programs that the library compiled, with the code of another change."""
+    from bayesgmm.inference import compiling
+
+    for program in compiling._all:
+        program.forget()
+
+
 class Changed:
     """The library with one change, for as long as this is entered."""
 
@@ -265,6 +274,7 @@ class Changed:
 
     def __enter__(self):
         forget()
+        programs_forgotten()
         name = "bayesgmm.core." + self.mutant.file.removesuffix(".py")
         module = sys.modules[name]
         source = compile(self.mutant.source(), module.__file__, "exec", dont_inherit=True)
@@ -326,6 +336,7 @@ class Changed:
             setattr(holder, name, value)
         if hasattr(self, "cleared"):
             self.clear()
+        programs_forgotten()
 
 
 def outermost(code):

@@ -95,6 +95,18 @@ def many() -> list:
     return [model, model.score(groups(2**17, 2))]
 
 
+def one_column() -> list:
+    """So many rows of one column that BLAS divides a sum of products among threads: starts, coordinates, splits, batches, shapes."""
+    x = groups(30_000, 1) ** 3
+    options = {"n_init": 1, "random_state": 3, "max_iter": 20}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        found = [bg.BayesianGaussianMixture(6, init_params="random_from_data", **options), bg.GaussianMixture(2, **options)]
+        models = [model.fit(x) for model in found]
+        batched = bg.GaussianMixture(2, **options).fit(bg.scan([x[:15_000], x[15_000:]], sample=2000))
+        return [models, batched, models[1].diagnose(x, n_draws=100, random_state=0)]
+
+
 def in_threads() -> list:
     """So many rows that passes are divided among threads."""
     x = groups(2**18, 4)
@@ -160,6 +172,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "student": lambda: mixture(student_t="learn", noise="box", covariance_type="diag"),
     "float32": lambda: mixture(dtype="float32", covariance_type="diag"),
     "wide": lambda: bg.BayesianGaussianMixture(n_components=3, moves=False, **FAST).fit(groups(400, 40)),
+    "one column": one_column,
     "threads": in_threads,
     "moves": lambda: bayes_of(groups(20_000, 12)),
     "batches": from_batches,

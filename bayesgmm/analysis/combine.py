@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesgmm.inference.problem import summed
+from bayesgmm.inference.problem import products, summed
 
 Group = tuple[int, ...]
 """Components of a cluster, ascending."""
@@ -102,10 +102,8 @@ def by_ratio(ratio: np.ndarray) -> list[Merge]:
 
 def misclassification(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
     r"""Estimated probability (K, K) that a row of component j is put into i: :math:`\sum_{n \to i} w_n r_{nj} / \sum_n w_n r_{nj}`."""
-    weighted = weight[:, None] * resp
-    put = np.eye(resp.shape[1])[resp.argmax(1)]
-    counts = weighted.sum(0)
-    return (put.T @ weighted) / np.where(counts > 0, counts, 1)
+    put, counts = np.eye(resp.shape[1])[resp.argmax(1)], summed(weight, resp)
+    return products(weight, put, resp) / np.where(counts > 0, counts, 1)
 
 
 def groups_after(merges: list[Merge], n_clusters: int) -> list[Group]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from bayesgmm.analysis.combine import misclassification
 from bayesgmm.analysis.point import Point, draw, responsibilities, rows_to_judge, whitened
-from bayesgmm.inference.problem import summed
+from bayesgmm.inference.problem import products, summed
 
 N_SIMULATED = 199
 """Data sets drawn from the mixture; the smallest p value is 1 / (this + 1)."""
@@ -188,7 +188,7 @@ def _moments(y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Logarithm of the kurtosis, and skewness, of rows (N, D) with weights (N,), once centred and whitened by their own moments."""
     share = weight / weight.sum()
     centred = y - summed(share, y)
-    covariance = (centred * share[:, None]).T @ centred
+    covariance = products(share, centred, centred)
     covariance.flat[:: len(covariance) + 1] += 1e-9 * covariance.trace() + 1e-300
     u = centred @ np.linalg.inv(np.linalg.cholesky(covariance)).T
     q = np.einsum("nd,nd->n", u, u)

@@ -153,6 +153,15 @@ def summed(weight: np.ndarray, values: np.ndarray) -> Any:
     return np.einsum("n,n...->...", weight, values)
 
 
+def products(weight: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Weighted sums (D, E) of products of the columns of rows (N, D) and (N, E).
+
+    BLAS divides the sums of one column among its threads, see `summed`, but not those of several, whose columns it divides.
+    """
+    left = one * weight[:, None]
+    return np.einsum("nd,ne->de", left, other) if 1 in (left.shape[1], other.shape[1]) else left.T @ other
+
+
 def column_moments(x: np.ndarray, weight: np.ndarray):
     """Weighted means and standard deviations of columns; the mean is refined once, for data far from 0."""
     total, blocks = weight.sum(), _blocks(x)
@@ -166,7 +175,7 @@ def correlations(x: np.ndarray, weight: np.ndarray, mean: np.ndarray, scale: np.
     found = np.zeros((len(scale), len(scale)))
     for b in _blocks(x):
         rows = (x[b] - mean) / scale
-        found += (rows * weight[b][:, None]).T @ rows
+        found += products(weight[b], rows, rows)
     return found / weight.sum()
 
 

@@ -12,7 +12,7 @@ from bayesgmm.inference.compiling import jit
 from bayesgmm.inference.kernel import hard
 from bayesgmm.inference.kmeans import Centroids, FlatCentroids, seed
 from bayesgmm.inference.loop import run
-from bayesgmm.inference.problem import summed
+from bayesgmm.inference.problem import products, summed
 from bayesgmm.inference.splits import WAYS, flattest, outer, parts
 
 WARD_ROWS = 1000
@@ -103,7 +103,7 @@ def split_starts(resp: np.ndarray, n_alive: int, rows: np.ndarray, weight: np.nd
 
 def overlapping_pairs(own: np.ndarray, weight: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of components by decreasing overlap of their responsibilities (Ueda et al. 2000, Neural Computation 12)."""
-    overlap = (own * weight[:, None]).T @ own
+    overlap = products(weight, own, own)
     size = np.sqrt(np.maximum(np.diag(overlap), 1e-300))
     first, second = np.triu_indices(own.shape[1], 1)
     order = np.argsort(-(overlap / np.outer(size, size))[first, second], kind="stable")

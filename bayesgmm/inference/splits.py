@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from bayesgmm.inference.problem import summed
+from bayesgmm.inference.problem import products, summed
 
 DIRECTIONS, DESCENTS = 8, 10
 """Directions from which the flattest projection is searched, and steps of each search."""
@@ -57,13 +57,13 @@ def flattest_axis(white: np.ndarray, share: np.ndarray) -> np.ndarray:
     """
     present = share > 1e-3 * share.max()
     white, weight = white[present], share[present] / share[present].sum()
-    fourth = (white * (weight * (white * white).sum(1))[:, None]).T @ white
+    fourth = products(weight * (white * white).sum(1), white, white)
     few = DIRECTIONS // 2
     axes = np.concatenate([np.linalg.eigh(fourth)[1][:, :few], np.eye(white.shape[1])[:, -few:]], 1)
     for _ in range(DESCENTS):
         place = white @ axes
-        cubes = place * place * place * weight[:, None]
-        axes = axes - (white.T @ cubes - (cubes * place).sum(0) * axes) / 3
+        cubes = place * place * place
+        axes = axes - (products(weight, cubes, white).T - summed(weight, cubes * place) * axes) / 3
         axes /= np.maximum(np.linalg.norm(axes, axis=0), LITTLE)
     return axes[:, summed(weight, (white @ axes) ** 4).argmin()]
 
@@ -72,7 +72,7 @@ def _axes(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     """Rows about the mean of a component, and the variances and axes of its covariance, the longest last."""
     total = max(share.sum(), LITTLE)
     centred = rows - summed(share, rows) / total
-    values, axes = np.linalg.eigh((centred * share[:, None]).T @ centred / total)
+    values, axes = np.linalg.eigh(products(share, centred, centred) / total)
     return centred, values, axes
 
 

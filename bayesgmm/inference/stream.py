@@ -20,7 +20,7 @@ from bayesgmm.core.structures import Structure
 from bayesgmm.inference.by_row import even, last_repeated
 from bayesgmm.inference.kernel import soft
 from bayesgmm.inference.parallel import crew, possible
-from bayesgmm.inference.problem import Inward, Layout, lay_out, summed
+from bayesgmm.inference.problem import Inward, Layout, lay_out, products, summed
 from bayesgmm.inference.steps import added, natural, spread, statistics
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -144,7 +144,7 @@ def _survey(place: Place, batch: Batch) -> Survey:
     mean = summed(kept, used) / total
     mean = mean + summed(kept, used - mean) / total
     rest = used - mean
-    return Survey(size, total, mean, (rest * kept[:, None]).T @ rest, used.min(0), used.max(0))
+    return Survey(size, total, mean, products(kept, rest, rest), used.min(0), used.max(0))
 
 
 def _together(one: Survey, other: Survey) -> Survey:
