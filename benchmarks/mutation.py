@@ -34,7 +34,7 @@ from mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "bayesgmm" / "core"
-FILES = ("core_algebra", "core_weights", "core_components", "core_families", "wide")
+FILES = ("core_algebra", "core_weights", "core_components", "core_families", "core_axes", "wide")
 """Tests that run the functions of core one at a time, slow ones too: hundreds of mutants in minutes. Others may be named."""
 
 LONGEST = 3.0

@@ -96,6 +96,13 @@ def normal_wishart(structure: str, tied: bool, n_features: int, u=FIXED) -> Norm
     return NormalWishart(*arrays, law, tied)
 
 
+def scattered(k=3, d=2, seed=0) -> np.ndarray:
+    """Covariances (k, d, d) far from alike."""
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(k, d, 2 * d))
+    return root @ root.swapaxes(1, 2) / d * rng.uniform(0.1, 3, (k, 1, 1))
+
+
 def cases(modes=tuple(LAWS), components=("conjugate", "flat"), weights=tuple(WEIGHTS)) -> list[Case]:
     """All combinations within a choice of algorithms, component laws and weight laws."""
     return [

@@ -51,9 +51,9 @@ def test_special_functions():
 
 
 def test_the_series_has_all_digits_where_it_begins():
-    """At 16 and a step of 1 the gain is ln 16, at 17 and a step of 2 it is ln 17 + ln 18: terms to 1e-15 are seen."""
-    found = [linalg.gammaln_gain(jnp.asarray(a), step) for a, step in ((16.0, 1.0), (17.0, 2.0), (16.0, 16.0))]
-    exact = [np.log(16), np.log(17 * 18), np.log(np.arange(16.0, 32.0)).sum()]
+    """At a and a step of 1 the gain is ln a, at 17 and a step of 2 it is ln 17 + ln 18: terms to 1e-15 are seen."""
+    found = [linalg.gammaln_gain(jnp.asarray(a), step) for a, step in ((16.0, 1.0), (17.0, 2.0), (16.0, 16.0), (1e10, 1.0))]
+    exact = [np.log(16), np.log(17 * 18), np.log(np.arange(16.0, 32.0)).sum(), np.log(1e10)]
     np.testing.assert_allclose(found, exact, rtol=2e-15)
 
 
@@ -73,6 +73,16 @@ def test_factors_and_triangular_systems(d):
         np.testing.assert_allclose(solve(*wide), truth, rtol=1e-10, atol=1e-13)
     garbage = jnp.asarray(exact + np.triu(np.ones((d, d)), 1))  # what is above the diagonal does not count
     np.testing.assert_allclose(linalg._solve_by_rows(garbage, wide[1][0]), truth[0], rtol=1e-10, atol=1e-13)
+
+
+def test_a_matrix_of_more_than_two_blocks():
+    """Without axes in front; what blocks are filled up with is cut off again."""
+    d = linalg.MANY + 2
+    dense, b = positive(d=d), np.random.default_rng(1).normal(size=(d, 2))
+    exact = np.linalg.cholesky(dense)
+    np.testing.assert_allclose(linalg._cholesky_by_columns(jnp.asarray(dense)), exact, atol=1e-12)
+    found = np.asarray(linalg._solve_by_rows(jnp.asarray(exact), jnp.asarray(b)))
+    np.testing.assert_allclose(exact @ found, b, atol=1e-11)
 
 
 def test_eigenvalues_and_their_derivatives():

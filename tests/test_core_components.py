@@ -108,6 +108,8 @@ def test_points_of_posteriors(name, tied):
         np.testing.assert_allclose(q.predictive().covariance[k], (kappa[k] + 1) / (kappa[k] * rest[j]) * q.scale[j], rtol=1e-12)
     vague = q.__class__(q.mean, q.mean_precision, jnp.full(count, size + 1.0), q.scale, s, tied)
     np.testing.assert_allclose(vague.covariance, q.scale / (2 * size + 2), rtol=1e-12)
+    barely = replace(vague, dof=jnp.full(count, size + 1.5))
+    np.testing.assert_allclose(barely.covariance, q.scale / 0.5, rtol=1e-12)
 
 
 def test_the_mode_of_a_shared_matrix_counts_the_components():
@@ -319,6 +321,7 @@ def test_noise_is_one_more_component(name, tied):
     np.testing.assert_allclose(scores, np.column_stack([centred_scores(law.structure, plain.natural(), x), noise]), rtol=1e-11)
     np.testing.assert_allclose(q.predictive_log_prob(x), np.column_stack([plain.predictive_log_prob(x), noise]), rtol=1e-11)
     assert float(law.penalty(q)) == pytest.approx(float(prior.penalty(plain))) and law.n_noise == 1 and not law.tied and not law.flat
+    assert not law.searches
     heavy = WithNoise(Student(plain, jnp.full(K, 4.0), False, False), REGION)
     np.testing.assert_allclose(centred_scores(law.structure, heavy.natural(), x)[:, K], noise, rtol=1e-12)
     moved = law.mapped(lambda a: 3 * a, lambda a: 9 * a)
@@ -327,6 +330,21 @@ def test_noise_is_one_more_component(name, tied):
     assert float(law.log_density(q.mode())) == pytest.approx(float(prior.log_density(plain.mode())))
     np.testing.assert_allclose([q.mean, q.point().mean], [plain.mean, plain.mean])
     assert q.sample(jax.random.key(0), (2,)).mean.shape == (2, K, D) and law.unseen(q).law.mean.shape[0] == 1
+
+
+def test_components_not_seen_beside_noise():
+    """Rows to come are of components seen, of noise, or of a component that no row has shown."""
+    prior, _, _ = conjugate("full", False)
+    resp, x = np.random.default_rng(5).dirichlet(np.ones(K + 1), N), jnp.asarray(X)
+    data, share = statistics(STRUCTURES["full"], False, resp), Dirichlet(jnp.array([3.0, 1.0]))
+    law = with_noise(Mixture(StickBreaking.prior(K, 1.7), prior), REGION, share)
+    q = law.posterior(data)
+    densities = np.exp(np.column_stack([q.components.predictive_log_prob(x), prior.predictive_log_prob(x)[:, 0]]))
+    weights = np.append(q.weights.mean(), q.weights.unseen())
+    assert weights.sum() == pytest.approx(1, rel=1e-12) and weights[-1] > 1e-3
+    np.testing.assert_allclose(q.predictive_log_prob(x, law), np.log(densities @ weights), rtol=1e-11)
+    alone = np.log(densities[:, :-1] @ weights[:-1]) - np.log1p(-weights[-1])
+    np.testing.assert_allclose(q.predictive_log_prob(x), alone, rtol=1e-11)
 
 
 def test_heavy_tails_of_a_posterior_take_the_expected_distance():
@@ -363,6 +381,9 @@ def test_noise_and_tails_are_put_around_and_taken_off():
     np.testing.assert_allclose(found.counts, u[:K, 0])
     np.testing.assert_allclose(rows, resp.sum(0)[:K])
     np.testing.assert_allclose(found.sums, data.sums[:K])
+    own = Stats(data.log_norm, *(a[:K] for a in data[1:4]), data.counts[:K, None] + u[:K])
+    evidence = prior.log_marginal(own._replace(counts=own.tails[:, 0], tails=None), own.counts)
+    assert float(heavy.components.log_marginal(own)) == pytest.approx(float(evidence), rel=1e-12)
     assert around(both.components, "law").law.law == "law" and around(prior, "law") == "law"
     assert first(both, 3).n_components == 3 and first(both, 3).n_noise == 1 and first(plain, 2).n_components == 2
     apart = replace(plain, weights=Dirichlet(jnp.array([1.0, 2.0, 3.0])))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from registry import scattered
 from scipy import stats
 from scipy.linalg import expm
 from scipy.special import digamma
 
-from bayesgmm.core import axes
 from bayesgmm.core.latent import Latent, completed, latent, student_log_prob
 from bayesgmm.core.low_rank import LowRank
 from bayesgmm.core.points import FlatGaussian, Gaussian
+from bayesgmm.core.pytree import replace
 from bayesgmm.core.shared import SharedGaussian
-from bayesgmm.core.sharing import Sharing, of_one_shape
+from bayesgmm.core.sharing import LEAST as LEAST_SHARE
+from bayesgmm.core.sharing import Sharing, of_one_shape, of_one_volume
 from bayesgmm.core.statistics import Natural, Region, Stats, Tails, centred_scores, log_tail
 from bayesgmm.core.structures import STRUCTURES
 from bayesgmm.core.student import FIRST, LEAST, MOST, Student, by_weight
@@ -23,13 +25,6 @@ from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, SHARINGS
 pytestmark = pytest.mark.usefixtures("x64")
 K, D = 3, 2
 ROWS = np.array([5.0, 11.0, 20.0])
-
-
-def scattered(k=K, d=D, seed=0) -> np.ndarray:
-    """Covariances (k, d, d) far from alike."""
-    rng = np.random.default_rng(seed)
-    root = rng.normal(size=(k, d, 2 * d))
-    return root @ root.swapaxes(1, 2) / d * rng.uniform(0.1, 3, (k, 1, 1))
 
 
 def deviance(covariances, own, rows=ROWS) -> float:
@@ -78,6 +73,34 @@ def test_one_shape_with_an_empty_component(name):
     np.testing.assert_allclose(shapes, np.broadcast_to(shapes[:1], shapes.shape), rtol=1e-9, atol=1e-12)
     traces = np.trace(np.linalg.solve(dense, plain), axis1=1, axis2=2)
     np.testing.assert_allclose(traces[[0, 2]], D, rtol=1e-10)
+    volumes = np.linalg.slogdet(dense)[1] / D  # without rows it is as large as the others are, by their rows
+    assert volumes[1] == pytest.approx((rows / rows.sum()) @ np.where(rows > 0, volumes, 0), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["full", "diag"])
+def test_common_parts_of_covariances_without_spread(name):
+    """A direction in which no row of any component, or of one, is apart from its mean has the least variance there is."""
+    structure, flat = STRUCTURES[name], np.ones((2, 2)) if name == "full" else np.diag([0.0, 1.0])
+    own = structure.from_dense(jnp.asarray(flat * np.array([1.0, 4.0, 2.0])[:, None, None]))
+    axis = np.array([1.0, -1.0]) / np.sqrt(2) if name == "full" else np.array([1.0, 0.0])
+    found = np.asarray(structure.to_dense(of_one_shape(structure, own, jnp.asarray(ROWS)), D))
+    shape = axis @ found @ axis / np.trace(found, axis1=1, axis2=2)
+    np.testing.assert_allclose(shape, shape[0], rtol=1e-3)  # of a variance at the end of its digits
+    assert 0.1 * LEAST_SHARE < shape[0] < 10 * LEAST_SHARE
+    one = structure.from_dense(jnp.asarray(np.where(np.arange(K)[:, None, None] == 0, flat, scattered())))
+    found = np.asarray(structure.to_dense(of_one_volume(structure, one, jnp.asarray(ROWS)), D))
+    np.testing.assert_allclose(np.linalg.det(found), np.linalg.det(found[2]), rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_covariances_of_32_bits_stay_so(name):
+    """Where 64 are allowed, too."""
+    s, single = STRUCTURES[name], lambda a: jnp.asarray(a, jnp.float32)
+    packed = single(s.from_dense(jnp.asarray(scattered())))
+    data = Stats(single(0), single(ROWS), single(np.ones((K, D))), packed * 30)
+    found = [s.to_dense(packed, D), FlatGaussian(single(1e-6), s, False).posterior(data).covariance]
+    found += [of_one_shape(s, packed, single(ROWS)), of_one_volume(s, packed, single(ROWS))] if s.rank else []
+    assert {a.dtype for a in found} == {np.dtype("float32")}
 
 
 @pytest.mark.parametrize("name", ["full", "diag"])
@@ -122,77 +145,6 @@ def test_few_factors_keep_the_longest_axes(q):
     np.testing.assert_allclose(found @ vectors, before[:, -1:, None] * vectors, rtol=1e-9)
 
 
-def logs(values):
-    return jnp.log(values).sum(1) @ jnp.asarray(ROWS)
-
-
-@pytest.mark.parametrize("volume", [False, True])
-def test_the_height_of_axes_is_that_of_the_best_variances_along_them(volume):
-    """Twice the negative log-likelihood, but for a constant, by the update itself; an empty component has no say."""
-    sharing, rows, rng = Sharing(volume, False, True), np.array([5.0, 11.0, 0.0]), np.random.default_rng(4)
-
-    def height(scatter):
-        own = jnp.asarray(scatter / np.maximum(rows, 1)[:, None])
-        found = np.asarray(sharing._parted(STRUCTURES["diag"], own, jnp.asarray(rows)))[:2]
-        return (rows[:2] @ np.log(found)).sum() + (scatter[:2] / found).sum()
-
-    scatter = [rng.uniform(0.5, 9, (3, 4)) * (rows > 0)[:, None] for _ in range(2)]
-    found = [float(sharing._height(jnp.asarray(each), jnp.asarray(rows))) for each in scatter]
-    assert found[0] - found[1] == pytest.approx(height(scatter[0]) - height(scatter[1]), rel=1e-10)
-
-
-def turned(angle):
-    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-
-
-def test_the_best_angle_of_a_plane_is_the_best_of_all():
-    """Every angle of a quarter turn tried in steps of 1e-4."""
-    angles = np.arange(0, np.pi / 2, 1e-4)
-    for seed in range(3):
-        own = scattered(seed=seed)
-        heights = [float(ROWS @ np.log(np.diagonal(turned(t) @ own @ turned(t).T, axis1=1, axis2=2)).sum(1)) for t in angles]
-        angle = float(axes._best_angle(jnp.asarray(own), 0, 1, logs))
-        assert -np.pi / 4 <= angle <= np.pi / 4
-        away = (angle - angles[np.argmin(heights)]) / (np.pi / 2)
-        assert abs(away - round(away)) < 1e-4
-        found = axes._rotated(axes._rotated(jnp.asarray(own), 0, 1, angle).swapaxes(-1, -2), 0, 1, angle)
-        assert float(logs(jnp.diagonal(found, axis1=1, axis2=2))) <= min(heights) + 1e-9
-        np.testing.assert_allclose(np.linalg.eigvalsh(found), np.linalg.eigvalsh(own), rtol=1e-10)
-
-
-@pytest.mark.slow
-def test_axes_that_are_common_are_found():
-    """From any start, and from known ones; one column has one axis."""
-    basis, values = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0], np.random.default_rng(3).uniform(0.1, 4, (K, 3))
-    own = jnp.asarray((basis * values[:, None]) @ basis.T)
-    for known in (None, own):
-        found = np.asarray(axes.common_axes(own, logs, known))
-        np.testing.assert_allclose(np.sort(np.abs(found.T @ basis), axis=0), [[0] * 3, [0] * 3, [1] * 3], atol=1e-7)
-    assert axes.common_axes(jnp.ones((2, 1, 1)), logs).tolist() == [[1]]
-
-
-def test_axes_are_the_best_of_those_that_several_starts_lead_to(monkeypatch):
-    """Starts are the axes of the sum and of each matrix, or known ones; where a search fails its height is no number."""
-    own, tried = scattered(d=3, seed=9), []
-
-    def nowhere(matrices, criterion, start, most):
-        tried.append(most)
-        height = criterion(jnp.diagonal(start.T @ matrices @ start, axis1=-2, axis2=-1))
-        return start, jnp.where(height < lost, jnp.nan, height)
-
-    monkeypatch.setattr(axes, "_from_axes", nowhere)
-    starts = [np.linalg.eigh(a)[1] for a in (own.sum(0), *own)]
-    heights = np.array([float(logs(np.diagonal(u.T @ own @ u, axis1=1, axis2=2))) for u in starts])
-    for place in range(4):  # the lowest; the next, where that search fails; and so on
-        best, lost = np.argsort(heights)[place], np.append(-np.inf, np.sort(heights) + 1e-9)[place]
-        found = np.asarray(axes.common_axes(jnp.asarray(own), logs))
-        np.testing.assert_allclose(np.abs(found.T @ starts[best]), np.eye(3), atol=1e-12)
-    lost, known = -np.inf, own[1:2] * np.array([[[1.0]], [[5.0]]])
-    found = np.asarray(axes.common_axes(jnp.asarray(own), logs, jnp.asarray(known)))
-    np.testing.assert_allclose(np.abs(found.T @ starts[2]), np.eye(3), atol=1e-12)
-    assert tried == [axes.SWEEPS] * 4 + [axes.FEW]
-
-
 @pytest.mark.parametrize("word", ["EEV", *(pytest.param(w, marks=pytest.mark.slow) for w in ("VVE", "VEI"))])
 def test_families_in_other_units(word):
     """Where orientations are measured in units of the sphere, a change of all units changes nothing."""
@@ -207,6 +159,8 @@ def test_families_in_other_units(word):
     np.testing.assert_allclose(found.covariance, change(here.covariance), rtol=1e-6)
     assert law.searches == (word == "VVE") and law.flat and law.fewest(D) == sharing.fewest(D) and law.take(0).sharing is sharing
     assert float(law.log_density(found)) == 0
+    high = replace(law, law=FlatGaussian(9.0, structure, False)).restricted(plain, jnp.asarray(ROWS))
+    np.testing.assert_allclose(np.min(structure.smallest(high.covariance)), 9, rtol=1e-9)
 
 
 def heavy(name="full", dof=(3.5, 8.0, 40.0), learn=True, shared=False):
@@ -225,6 +179,8 @@ def test_components_with_heavy_tails_are_student_t(name):
     some = law.take(np.array([2, 0]))
     np.testing.assert_allclose(some.dof, [40, 3.5])
     np.testing.assert_allclose(some.mean, np.asarray(law.mean)[[2, 0]])
+    assert some.take(np.array([1, 0])).dof.tolist() == [3.5, 40]
+    assert replace(law, dof=jnp.array([4.0])).take(np.array([2, 0])).dof.tolist() == [4]
     assert law.mapped(lambda a: a, lambda a: 4 * a).covariance.shape == law.covariance.shape and not law.flat and not law.searches
     assert law.mode().law is law.point().law is law.law and law.n_features == D
 
@@ -232,7 +188,7 @@ def test_components_with_heavy_tails_are_student_t(name):
 @pytest.mark.parametrize("shared", [False, True])
 def test_degrees_of_freedom_are_most_likely(shared):
     """The equation of Peel & McLachlan, within its range; a component without rows has those to start from."""
-    counts = np.array([4.0, 9.0, 0.0])
+    counts = np.array([4.0, 0.5, 0.0])
     tails = counts[:, None] * np.array([[0.9, -0.5], [1.0, -0.1], [1.0, -1.0]])
     known = Stats(jnp.zeros(()), jnp.asarray(counts), jnp.zeros((K, D)), jnp.zeros((K, D, D)), jnp.asarray(tails))
     dof = np.asarray(heavy(shared=shared)._learnt(known))
@@ -326,6 +282,7 @@ def test_scores_as_gaussian_functions_of_rows(name):
     np.testing.assert_array_equal(noisy.covariance, found.covariance)
     both = latent(s, Natural(jnp.array([-0.1, -0.2, -0.3, 0.0]), *wide, region, Tails(jnp.append(level, -1.0), jnp.append(tails.dof, 1.0))))
     np.testing.assert_allclose(both.log_mass, [*heavy.log_mass, 0.7], rtol=1e-12)
+    np.testing.assert_allclose([*both.offset, *both.dof], [*heavy.offset, *heavy.dof])
 
 
 @pytest.mark.parametrize("name", STRUCTURES)

@@ -12,6 +12,7 @@ from scipy.special import betaln, gammaln, polygamma
 
 from bayesgmm.core.linalg import NEVER
 from bayesgmm.core.noise import NoiseShare
+from bayesgmm.core.pytree import replace
 from bayesgmm.core.weights import Dirichlet, FlatWeights, PointSticks, PointWeights, StickBreaking
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -44,6 +45,28 @@ def test_updates_pay_what_the_evidence_says(name):
     assert alive(q).tolist() == here.tolist() and (np.asarray(q.expected_log())[~here] == NEVER).all()
     np.testing.assert_allclose(np.sum(q.mean()) + q.unseen(), 1, rtol=1e-13)
     assert q.n_components == 4 and (np.asarray(q.mean())[~here] == 0).all()
+
+
+def test_what_laws_begin_with():
+    """One pseudo-row for each component; a concentration of sticks is a number, or has a Gamma law of this mean."""
+    assert Dirichlet.symmetric(2).concentration.tolist() == [1, 1]
+    free = StickBreaking.prior(2)
+    assert (float(free.shape), float(free.rate), free.learn) == (1, 1, True)
+    for concentration, mean in (((2.0, 4.0), 0.5), (3.0, 3.0)):
+        law = StickBreaking.prior(3, concentration)
+        assert law.alpha.tolist() == [1] * 3 and law.beta.tolist() == [mean] * 3 and law.order.tolist() == [0, 1, 2]
+    twice = replace(StickBreaking.prior(4, 3.4), rate=jnp.asarray(2.0))  # a fixed concentration is shape / rate
+    q, same = (law.posterior(jnp.asarray(COUNTS)) for law in (twice, LAWS["sticks"]()))
+    np.testing.assert_allclose(q.beta, same.beta, rtol=1e-14)
+    point = same.mode()
+    assert float(twice.log_density(point)) == pytest.approx(float(LAWS["sticks"]().log_density(point)), rel=1e-12)
+
+
+def test_a_concentration_without_rows():
+    """Gamma law (10, 1) and four sticks: its rate r is 1 + 4 r / 14, since each stick's expected log of what it leaves is - r / 14."""
+    q = StickBreaking.prior(4, (10.0, 1.0)).posterior(jnp.zeros(4))
+    assert float(q.rate) == pytest.approx(1.4, rel=1e-13)
+    np.testing.assert_allclose(q.beta, 10, rtol=1e-13)
 
 
 def test_evidence_of_labels():
@@ -168,6 +191,21 @@ def test_modes_at_the_edge_of_the_simplex():
     assert float(StickBreaking.prior(2, 1.0).log_density(last)) == 0
     none = StickBreaking.prior(2, 2.5).posterior(jnp.array([3.0, 0.0])).mode()
     np.testing.assert_allclose(none.broken, [3 / 4.5, 0])
+    part = StickBreaking.prior(2, 2.5).posterior(jnp.array([3.0, 0.25])).mode()
+    np.testing.assert_allclose(part.broken, [3 / 4.75, 0.25 / 1.75])
+    none = StickBreaking.prior(2, 1.0).posterior(jnp.array([3.0, 0.0])).mode()
+    assert none.broken.tolist() == [1, 0] and none.weights.tolist() == [1, 0]
+
+
+def test_densities_without_a_component():
+    """That of the others, which SciPy has; a concentration of 2 counts as any other."""
+    law, point = Dirichlet(jnp.array([2.0, 0.0, 3.0])), np.array([0.4, 0.0, 0.6])
+    assert float(law.log_density(PointWeights(jnp.asarray(point)))) == pytest.approx(stats.beta(2, 3).logpdf(0.4), rel=1e-12)
+    np.testing.assert_allclose(law.mode().weights, [1 / 3, 0, 2 / 3], rtol=1e-14)
+    sticks, broken = StickBreaking.prior(3, 2.0), np.array([0.5, 0.0, 0.25])
+    exact = stats.beta(1, 2).logpdf(broken[[0, 2]]).sum()
+    point = PointSticks(jnp.array([0.5, 0.0, 0.125]), jnp.asarray(broken))
+    assert float(sticks.without(1).log_density(point)) == pytest.approx(exact, rel=1e-12)
 
 
 @each_law
@@ -201,6 +239,15 @@ def test_draws(name):
     exact = (np.asarray(q.log_covariance()) + float(q.log_common()))[here]
     np.testing.assert_allclose(np.cov(logs.T)[:2, :2], exact[:2, :2], rtol=0.15, atol=0.004)
     assert q.sample(jax.random.key(0)).shape == (4,)
+
+
+def test_laws_of_32_bits_answer_in_32_bits():
+    """Where 64 are allowed, too."""
+    law = StickBreaking.prior(3, 1.7)
+    law = replace(law, **{name: getattr(law, name).astype(jnp.float32) for name in ("alpha", "beta", "shape", "rate")})
+    q = law.posterior(jnp.asarray(COUNTS[:3], jnp.float32))
+    answers = (q.expected_log(), q.mean(), q.unseen(), q.log_covariance(), q.log_common(), q.mode().weights)
+    assert {a.dtype for a in answers} == {np.dtype("float32")}
 
 
 def test_known_weights():

@@ -132,7 +132,7 @@ class Dirichlet:
         return self.posterior(counts).log_normaliser() - self.log_normaliser()
 
     def penalty(self, q):
-        gained = jnp.where(self.alive(), (q.concentration - self.concentration) * q.expected_log(), 0)
+        gained = (q.concentration - self.concentration) * q.expected_log()
         return gained.sum() - q.log_normaliser() + self.log_normaliser()
 
     def expected_log(self):
@@ -155,12 +155,12 @@ class Dirichlet:
 
     def mode(self):
         """Mode of the density on the simplex; needs concentrations of at least 1 (or 0 for a missing component)."""
-        rest = jnp.where(self.alive(), jnp.maximum(self.concentration - 1, 0), 0)
+        rest = jnp.maximum(self.concentration - 1, 0)
         return PointWeights(rest / rest.sum())
 
     def log_density(self, point):
         power = jnp.where(self.alive(), self.concentration - 1, 0)
-        return jnp.where(power == 0, 0, power * point.expected_log()).sum() - self.log_normaliser()
+        return (power * point.expected_log()).sum() - self.log_normaliser()
 
     def without(self, k):
         return Dirichlet(jnp.asarray(self.concentration).at[k].set(0))
@@ -330,17 +330,15 @@ class StickBreaking:
 
     def mode(self):
         """Weights at the mode of the sticks; needs a fixed concentration of at least 1."""
-        top = self._masked(jnp.maximum(self.alpha - 1, 0))
+        top = jnp.maximum(self.alpha - 1, 0)
         rest = jnp.maximum(self.beta - 1, 0)
-        broken = jnp.where(top > 0, top / jnp.where(top > 0, top + rest, 1), 0)
-        log_rest = jnp.where(broken < 1, jnp.log1p(-jnp.where(broken < 1, broken, 0)), NEVER)
-        return PointSticks(broken * jnp.exp(before(log_rest, self.order)), broken)
+        broken = top / jnp.where(top > 0, top + rest, 1)
+        return PointSticks(broken * jnp.exp(before(safe_log(1 - broken), self.order)), broken)
 
     def log_density(self, point):
         """Log density of the sticks ``point.broken`` under Beta(1, concentration)."""
         gamma = self.shape / self.rate
-        rest = jnp.where(gamma == 1, 0, (gamma - 1) * safe_log(1 - point.broken))
-        return self._masked(jnp.log(gamma) + rest).sum()
+        return self._masked(jnp.log(gamma) + (gamma - 1) * safe_log(1 - point.broken)).sum()
 
     def without(self, k):
         return replace(self, alpha=jnp.asarray(self.alpha).at[k].set(0))
