@@ -247,5 +247,4 @@ def around(components: Any, law: Any) -> Any:
 
 def first(prior: Any, n_components: int) -> Any:
     """The first components of a prior, noise, if there is any, among them as the last."""
-    index = np.arange(n_components)
-    return prior.take(np.append(index[:-1], prior.n_components - 1) if prior.n_noise else index)
+    return prior.take(np.arange(n_components))
