@@ -44,6 +44,7 @@ def test_the_height_of_axes_is_that_of_the_best_variances_along_them(volume):
         none, least = (scatter[0] * np.where(np.arange(12).reshape(3, 4) == 4 * k, 0, 1) for _ in range(2))
         least[k, 0] = LEAST * rows[k]
         assert found(none) == pytest.approx(found(least), rel=1e-12)
+        assert found(least * np.where(none == 0, 2, 1)) > found(none) + 1e-3
 
 
 def turned(angle):
