@@ -247,8 +247,13 @@ def remembering() -> list:
 
 @functools.cache
 def functions_of(name: str) -> list:
+    """Functions of a module, see `functions_in`."""
+    return functions_in(sys.modules[name])
+
+
+def functions_in(module) -> list:
     """Functions of a module, methods and those beneath decorators among them, that are not within others."""
-    found = [a for a in gc.get_objects() if isinstance(a, types.FunctionType) and a.__globals__ is sys.modules[name].__dict__]
+    found = [a for a in gc.get_objects() if isinstance(a, types.FunctionType) and a.__globals__ is module.__dict__]
     return [a for a in found if "<locals>" not in a.__code__.co_qualname]
 
 
@@ -288,9 +293,19 @@ class Changed:
             return self
         finally:
             sys.modules[name] = module
+        self.defaults(module, fresh)
         self.functions(module, fresh, source)
         self.values(module, fresh)
         return self
+
+    def defaults(self, module, fresh):
+        """Exchange what functions take where nothing is given."""
+        others = {new.__code__.co_qualname: new for new in functions_in(fresh)}
+        for old in functions_of(module.__name__):
+            new = others.get(old.__code__.co_qualname)
+            for name in ("__defaults__", "__kwdefaults__"):
+                if new is not None and repr(getattr(new, name)) != repr(getattr(old, name)):
+                    self.set(old, name, getattr(new, name))
 
     def functions(self, module, fresh, source):
         """Exchange the code of functions; those found by their name in the module get a new object, too, by which JAX remembers."""
