@@ -309,3 +309,4 @@ def test_weights_beside_noise_are_drawn_from_both_laws():
     drawn = np.asarray(q.sample(jax.random.key(1), (4000,)))
     np.testing.assert_allclose(drawn.sum(-1), 1, rtol=1e-12)
     np.testing.assert_allclose(drawn.mean(0), whole.mean(), atol=0.01)
+    assert q.sample(jax.random.key(1)).shape == (4,) and q.sample(jax.random.key(1), (2, 3)).shape == (2, 3, 4)
