@@ -206,6 +206,9 @@ def test_densities_without_a_component():
     exact = stats.beta(1, 2).logpdf(broken[[0, 2]]).sum()
     point = PointSticks(jnp.array([0.5, 0.0, 0.125]), jnp.asarray(broken))
     assert float(sticks.without(1).log_density(point)) == pytest.approx(exact, rel=1e-12)
+    mode = sticks.posterior(jnp.asarray(COUNTS[:3])).without(1).mode()
+    np.testing.assert_allclose(mode.broken, [3.5 / 4.75, 0, 0.25 / 1.25])
+    np.testing.assert_allclose(mode.weights, [3.5 / 4.75, 0, 1.25 / 4.75 * 0.2])
 
 
 @each_law
