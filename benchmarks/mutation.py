@@ -269,6 +269,7 @@ def programs_forgotten():
 
     for program in compiling._all:
         program.forget()
+        program._plain.clear_cache()
 
 
 class Changed:

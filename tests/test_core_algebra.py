@@ -50,6 +50,13 @@ def test_special_functions():
     np.testing.assert_allclose(np.exp([linalg.LOG_2PI, linalg.LOG_2, linalg.LOG_PI]), [2 * np.pi, 2, np.pi], rtol=1e-15)
 
 
+def test_derivatives_where_numbers_are_equal():
+    """Of log B(a, b) at a = b = 1, digamma(1) - digamma(2); of eigenvectors, backwards."""
+    assert float(jax.grad(linalg.betaln, 0)(1.0, 1.0)) == float(jax.grad(linalg.betaln, 1)(1.0, 1.0)) == pytest.approx(-1, rel=1e-12)
+    slope = jax.grad(lambda a: linalg._eigh(a)[1][0, 1])(jnp.array([[1.0, 0.0], [0.0, 2.0]]))
+    np.testing.assert_allclose(np.abs(slope + slope.T), [[0, 1], [1, 0]], atol=1e-12)
+
+
 def test_the_series_has_all_digits_where_it_begins():
     """At a and a step of 1 the gain is ln a, at 17 and a step of 2 it is ln 17 + ln 18: terms to 1e-15 are seen."""
     found = [linalg.gammaln_gain(jnp.asarray(a), step) for a, step in ((16.0, 1.0), (17.0, 2.0), (16.0, 16.0), (1e10, 1.0))]

@@ -163,6 +163,18 @@ def test_families_in_other_units(word):
     np.testing.assert_allclose(np.min(structure.smallest(high.covariance)), 9, rtol=1e-9)
 
 
+@pytest.mark.parametrize("word", ["EEV", pytest.param("VVE", marks=pytest.mark.slow)])
+def test_families_of_small_variances(word):
+    """Covariances in units a thousand times as small are a millionth."""
+    structure, sharing = COVARIANCE_TYPES[word][0], SHARINGS[word]
+    for d in (3, 10) if word == "EEV" else (3,):
+        own, found = jnp.asarray(scattered(d=d)), []
+        for unit in (1.0, 1e-6):
+            law = SharedGaussian(FlatGaussian(1e-30, structure, False), unit * structure.identity(d).astype(float), sharing)
+            found.append(law.restricted(Gaussian(jnp.zeros((K, d)), unit * own, structure), jnp.asarray(ROWS)).covariance / unit)
+        np.testing.assert_allclose(*found, rtol=1e-6, atol=1e-9)
+
+
 def heavy(name="full", dof=(3.5, 8.0, 40.0), learn=True, shared=False):
     s = STRUCTURES[name]
     packed = s.from_dense(jnp.asarray(scattered())) / (D if s.rank == 0 else 1)
@@ -199,6 +211,7 @@ def test_degrees_of_freedom_are_most_likely(shared):
     extreme = np.asarray(heavy()._learnt(known._replace(tails=jnp.asarray(counts[:, None] * [[1.0, -1e-9], [1.0, -50.0], [1.0, 0.0]]))))
     np.testing.assert_allclose(extreme[:2], [MOST, LEAST], rtol=1e-9)
     np.testing.assert_allclose(heavy(learn=False)._learnt(known), [3.5, 8, 40])
+    assert heavy(learn=False)._learnt(known._replace(counts=known.counts.astype(jnp.float32))).dtype == jnp.float32
     np.testing.assert_allclose(by_weight(known).counts, tails[:, 0])
     assert by_weight(known._replace(tails=None)).counts is known.counts
 
@@ -246,6 +259,8 @@ def test_marginals_of_student_t():
     args = (jnp.asarray(MEAN), jnp.asarray(COV), jnp.asarray(3.5), jnp.asarray(np.where(SEEN, X4, 99.0)), jnp.asarray(SEEN))
     exact = stats.multivariate_t(MEAN[SEEN], COV[np.ix_(SEEN, SEEN)], 3.5).logpdf(X4[:, SEEN])
     np.testing.assert_allclose(student_log_prob(*args, False), exact, rtol=1e-11)
+    single = [a.astype(jnp.float32) for a in args[:4]]
+    assert student_log_prob(*single, args[4], False).dtype == jnp.float32
     width = np.sqrt(np.diag(COV))
     args = (args[0], jnp.asarray(np.diag(np.diag(COV))), *args[2:])
     exact = sum(stats.t(3.5, MEAN[j], width[j]).logpdf(X4[:, j]) for j in np.flatnonzero(SEEN))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -244,6 +246,24 @@ def test_draws(name):
     assert q.sample(jax.random.key(0)).shape == (4,)
 
 
+@pytest.mark.parametrize("name", ["missing", "sticks_missing"])
+def test_derivatives_are_numbers_where_components_are_missing(name):
+    law = LAWS[name]()
+    fields = ("concentration",) if name == "missing" else ("alpha", "beta", "shape", "rate")
+    q = law.posterior(jnp.asarray(COUNTS))
+
+    def answers(values):
+        moved = replace(q, **values)
+        logs = jnp.where(q.alive(), moved.expected_log(), 0).sum()
+        size = moved.log_normaliser() if name == "missing" else moved._expected_log_concentration()[0]
+        return logs + moved.log_covariance().sum() + moved.mean().sum() + law.penalty(moved) + size
+
+    slopes = jax.grad(answers)({field: getattr(q, field) for field in fields})
+    assert all(jnp.isfinite(slope).all() for slope in slopes.values())
+    known = law if name == "missing" else StickBreaking.prior(4, 1.7).without(2)
+    assert jnp.isfinite(jax.grad(known.log_marginal)(jnp.asarray(COUNTS))).all()
+
+
 def test_laws_of_32_bits_answer_in_32_bits():
     """Where 64 are allowed, too."""
     law = StickBreaking.prior(3, 1.7)
@@ -313,3 +333,8 @@ def test_weights_beside_noise_are_drawn_from_both_laws():
     np.testing.assert_allclose(drawn.sum(-1), 1, rtol=1e-12)
     np.testing.assert_allclose(drawn.mean(0), whole.mean(), atol=0.01)
     assert q.sample(jax.random.key(1)).shape == (4,) and q.sample(jax.random.key(1), (2, 3)).shape == (2, 3, 4)
+
+
+def test_laws_are_not_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Dirichlet.symmetric(3).concentration = jnp.ones(2)  # type: ignore[misc]
