@@ -42,6 +42,8 @@ def test_special_functions():
         np.testing.assert_allclose(linalg.multigammaln(jnp.asarray(a), p), [special.multigammaln(v, p) for v in a], rtol=1e-13)
         exact = sum(special.digamma(a - i / 2) for i in range(p))
         np.testing.assert_allclose(linalg.multidigamma(jnp.asarray(a), p), exact, rtol=1e-13)
+        assert float(linalg.multigammaln(jnp.asarray(2.5), p)) == pytest.approx(special.multigammaln(2.5, p), rel=1e-13)
+        assert float(linalg.multidigamma(jnp.asarray(2.5), p)) == pytest.approx(exact[1], rel=1e-13)
     for step in (1e-3, 0.5, 1.0, 30.0):
         exact = special.gammaln(a + step) - special.gammaln(a)
         np.testing.assert_allclose(linalg.gammaln_gain(jnp.asarray(a), step), exact, rtol=1e-10)
@@ -73,6 +75,8 @@ def test_factors_and_triangular_systems(d):
     for factor in (linalg.cholesky, linalg._cholesky_by_columns):
         np.testing.assert_allclose(factor(jnp.asarray(dense)), exact, atol=1e-13)
         assert np.isnan(factor(jnp.asarray(dense - 9 * np.eye(d)))).any((1, 2)).all()
+        more = positive(2, 3, d=d, seed=4)
+        np.testing.assert_allclose(factor(jnp.asarray(more)), np.linalg.cholesky(more), atol=1e-13)
     truth = np.linalg.solve(exact, np.broadcast_to(b, (3, 2, d, 2)))
     np.testing.assert_allclose(linalg.solve_lower(jnp.asarray(exact), jnp.asarray(b)), truth, rtol=1e-10, atol=1e-13)
     wide = jnp.broadcast_to(exact, (3, 2, d, d)), jnp.broadcast_to(b, (3, 2, d, 2))
@@ -82,10 +86,11 @@ def test_factors_and_triangular_systems(d):
     np.testing.assert_allclose(linalg._solve_by_rows(garbage, wide[1][0]), truth[0], rtol=1e-10, atol=1e-13)
 
 
-def test_a_matrix_of_more_than_two_blocks():
-    """Without axes in front; what blocks are filled up with is cut off again."""
+@pytest.mark.parametrize("lead", [(), (1, 2)])
+def test_a_matrix_of_more_than_two_blocks(lead):
+    """What blocks are filled up with is cut off again."""
     d = linalg.MANY + 2
-    dense, b = positive(d=d), np.random.default_rng(1).normal(size=(d, 2))
+    dense, b = positive(*lead, d=d), np.random.default_rng(1).normal(size=(*lead, d, 2))
     exact = np.linalg.cholesky(dense)
     np.testing.assert_allclose(linalg._cholesky_by_columns(jnp.asarray(dense)), exact, atol=1e-12)
     found = np.asarray(linalg._solve_by_rows(jnp.asarray(exact), jnp.asarray(b)))
