@@ -288,6 +288,7 @@ def test_known_weights():
     np.testing.assert_allclose(sticks.mean(), w)
     flat = FlatWeights(3)
     np.testing.assert_allclose(flat.posterior(jnp.array([1.0, 2.0, 5.0])).weights, [0.125, 0.25, 0.625])
+    assert flat.posterior(jnp.zeros(3)).weights.tolist() == [0, 0, 0]
     assert float(flat.penalty(known)) == float(flat.log_density(known)) == 0 and flat.alive().all()
     assert flat.take(np.array([0, 2])).n_components == 2
 

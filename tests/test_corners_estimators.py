@@ -21,7 +21,7 @@ from bayesgmm.core.points import Gaussian
 from bayesgmm.core.structures import Diagonal, Full
 from bayesgmm.core.student import MOST, Student
 from bayesgmm.core.weights import Dirichlet
-from bayesgmm.estimators import combining, course, freezing, gaussian, robust, selection, uncertainty_bayes, uncertainty_ml
+from bayesgmm.estimators import combining, course, freezing, gaussian, map_prior, robust, selection, uncertainty_bayes, uncertainty_ml
 from bayesgmm.estimators import sensitivity as of_priors
 from bayesgmm.estimators.data import FromSource
 from bayesgmm.inference import compiling, incremental, sparse
@@ -59,7 +59,7 @@ class TestPriors:
     )
     def test_laws_that_no_map_fit_has(self, components, words):
         with pytest.raises(ValueError, match=words):
-            gaussian._check_map_prior(Mixture(Dirichlet(np.ones(2)), components), 2, 2, Full(), False)
+            map_prior.check_map_prior(Mixture(Dirichlet(np.ones(2)), components), "full", 2, 2)
 
     def test_around_maximum_a_posteriori(self):
         heavy = robust.with_tails(MAP(PRIOR), 4.0)

@@ -17,6 +17,7 @@ from bayesgmm.core.coordinates import Coordinates
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.statistics import centred_scores
+from bayesgmm.core.weights import PointSticks
 from bayesgmm.inference import kernel
 from bayesgmm.inference.arrange import Arranged, Known, arrange
 from bayesgmm.inference.by_row import RowFunction
@@ -101,7 +102,7 @@ def _predictive(inner, prior, coordinates):
 @RowFunction
 def _table(inner, coordinates):
     """Places of the two most probable components of each row, their probabilities, and its log density at the point estimates, (N, 5)."""
-    known = isinstance(inner.components, Gaussian)  # the point estimates are the fit
+    known = isinstance(inner.components, Gaussian) and not isinstance(inner.weights, PointSticks)  # the point estimates are the fit
 
     def columns(scores, unit):
         norm, resp = kernel.soft(scores, 0)

@@ -9,7 +9,7 @@ serves every number of components.
 
 from __future__ import annotations
 
-import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ class FlatWeights:
         return FlatWeights(len(index))
 
     def posterior(self, counts):
-        return PointWeights(counts / counts.sum())
+        return PointWeights(counts / jnp.maximum(counts.sum(), jnp.finfo(counts.dtype).tiny))  # where noise has all rows
 
     def penalty(self, q):
         return jnp.zeros(())
@@ -106,7 +106,7 @@ class Dirichlet:
     @classmethod
     def symmetric(cls, n_components: int, concentration: float = 1.0) -> Dirichlet:
         """Dirichlet law with the same concentration for each of K components."""
-        return cls(jnp.full(n_components, float(concentration)))
+        return cls(np.full(n_components, float(concentration)))  # type: ignore[arg-type]  # of 64 bits wherever it is called
 
     @property
     def n_components(self) -> int:
@@ -172,12 +172,11 @@ class Dirichlet:
         return jax.random.dirichlet(key, self.concentration, shape)
 
 
-@functools.partial(jax.jit, static_argnames=("n_components",))
-def _fresh_sticks(n_components: int, shape, rate):
-    """Alpha, beta, order of sticks before any data, and the hyperprior of their concentration, as arrays."""
-    ones = jnp.ones(n_components)
-    shape, rate = jnp.asarray(shape, float), jnp.asarray(rate, float)
-    return ones, ones * shape / rate, jnp.arange(n_components), shape, rate
+def _fresh_sticks(n_components: int, shape, rate) -> Any:
+    """Alpha, beta, order of sticks before any data, and the hyperprior of their concentration, as arrays of 64 bits."""
+    ones = np.ones(n_components)
+    shape, rate = np.asarray(shape, float), np.asarray(rate, float)
+    return ones, ones * shape / rate, np.arange(n_components), shape, rate
 
 
 def so_far(values):

@@ -10,9 +10,8 @@ from bayesgmm.analysis import rows
 from bayesgmm.analysis.evidence import Evidence, evidence
 from bayesgmm.analysis.importance import Importance
 from bayesgmm.core.mixture import Mixture
-from bayesgmm.core.noise import first
 from bayesgmm.estimators.base import in_float64
-from bayesgmm.estimators.bayesian_prior import make_prior
+from bayesgmm.estimators.bayesian_prior import make_prior, of_those_left
 from bayesgmm.estimators.evidence import importance_evidence, rows_of_fit
 from bayesgmm.estimators.freezing import check_learnt, held, with_frozen
 from bayesgmm.estimators.mixture import MixtureEstimator
@@ -204,7 +203,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         settings, notify = settings_of(self), announcer(self)
         last = previous(self, problem)
         if last is not None:
-            prior = first(prior, last[1].n_components) if last[1].n_components < prior.n_components else prior
+            prior = of_those_left(prior, *last)
             starts = [lambda: held(prior, last[1])]
         else:
             starts = self._starts(prior, problem, training)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
+from bayesgmm.core.noise import among, first
 from bayesgmm.core.weights import Dirichlet, StickBreaking
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
 from bayesgmm.inference.priors import PRUNING_CONCENTRATION, default_components
@@ -73,3 +74,19 @@ def _components(estimator, problem: Problem) -> NormalWishart:
         check_positive_definite("covariance_prior", scale)
         changes["scale"] = structure.untransform(coordinates.factor, jnp.asarray(scale)[None])
     return dataclasses.replace(law, **changes)
+
+
+def of_those_left(prior: Mixture, before: Mixture, last: Mixture) -> Mixture:
+    """The prior of as many components as the last fit has, with the concentrations of those that it kept; ``before`` was the prior then."""
+    if last.n_components >= prior.n_components:
+        return prior
+    own, kept = among(prior), among(before)
+    if not isinstance(own, Dirichlet):
+        return first(prior, last.n_components)
+    left, index = np.asarray(own.concentration).tolist(), []
+    for value in np.asarray(kept.concentration).tolist():
+        if value not in left:  # other concentrations are asked for
+            return first(prior, last.n_components)
+        index.append(left.index(value))
+        left[index[-1]] = None
+    return prior.take(np.array([*index, -1] if prior.n_noise else index))

@@ -11,14 +11,15 @@ import numpy as np
 from bayesgmm.analysis.collapsed import collapse_message, collapsed, describe
 from bayesgmm.analysis.facts import column_names
 from bayesgmm.core.mixture import MAP, Mixture
-from bayesgmm.core.noise import around, gaussians, without_noise
+from bayesgmm.core.noise import among, around, gaussians, without_noise
 from bayesgmm.core.points import Gaussian
 from bayesgmm.core.pytree import replace
 from bayesgmm.core.shared import SharedGaussian
-from bayesgmm.core.weights import FlatWeights, PointWeights
+from bayesgmm.core.weights import FlatWeights, PointSticks, PointWeights
 from bayesgmm.estimators.base import FitWarning
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES, fewest_rows, restricted
 from bayesgmm.estimators.freezing import held, n_frozen, with_frozen
+from bayesgmm.estimators.map_prior import check_map_prior
 from bayesgmm.estimators.mixture import MixtureEstimator
 from bayesgmm.estimators.training import (
     Training,
@@ -274,10 +275,8 @@ class GaussianMixture(MixtureEstimator):
             return Mixture(FlatWeights(k), restricted(self.covariance_type, flat_components(structure, tied, self.reg_covar), coordinates))
         if isinstance(self.prior, str) and self.prior == "default":
             return MAP(Mixture(FlatWeights(k), restricted(self.covariance_type, default_components(structure, tied, d), coordinates)))
-        if not isinstance(self.prior, Mixture):
-            raise ValueError(f'prior must be None, "default" or a bayesgmm.Mixture; got {self.prior!r}.')
-        _check_map_prior(self.prior, k, d, structure, tied)
-        inner = coordinates.mixture_inward(self.prior)
+        prior = check_map_prior(self.prior, self.covariance_type, k, d)
+        inner = coordinates.mixture_inward(prior)
         return MAP(Mixture(inner.weights, restricted(self.covariance_type, inner.components, coordinates)))
 
     def _usable(self, result) -> bool:
@@ -308,6 +307,8 @@ class GaussianMixture(MixtureEstimator):
         weights, means, covariance = outer.weights, outer.components.mean, outer.components.covariance
         if self.weights_init is not None:
             weights = PointWeights(jnp.asarray(check_simplex("weights_init", self.weights_init, k)))
+            if isinstance(outer.weights, PointSticks):  # whose mode leaves something to components not seen
+                weights = among(prior).posterior(problem.weight.sum() * weights.weights).mode()
         if self.means_init is not None:
             means = jnp.asarray(check_array("means_init", self.means_init, (k, d)))
         if self.precisions_init is not None:
@@ -340,24 +341,3 @@ def _tell_of_pairs(model: GaussianMixture, problem: Problem) -> None:
             FitWarning,
             stacklevel=5,
         )
-
-
-def _check_map_prior(prior: Mixture, k: int, d: int, structure, tied: bool) -> None:
-    """A prior that has a mode and fits the model asked for."""
-    if prior.n_components != k:
-        raise ValueError(f"prior is for {prior.n_components} components, but n_components is {k}.")
-    components = prior.components
-    if not hasattr(components, "mean_precision"):
-        raise ValueError(f"prior.components must be a NormalWishart law; got {type(components).__name__}.")
-    if components.structure != structure or components.tied != tied:
-        raise ValueError(
-            f"prior.components has structure {type(components.structure).__name__}, tied={components.tied}, which is not "
-            f"covariance_type={next(n for n, v in COVARIANCE_TYPES.items() if v == (structure, tied))!r}."
-        )
-    if components.n_features != d:
-        raise ValueError(f"prior.components is for {components.n_features} features, but X has {d}.")
-    if getattr(prior.weights, "learn", False):
-        raise ValueError("Maximum a posteriori needs a fixed concentration; the Gamma hyperprior is for BayesianGaussianMixture.")
-    for name in ("concentration", "beta"):
-        if hasattr(prior.weights, name) and (np.asarray(getattr(prior.weights, name)) < 1).any():
-            raise ValueError("Maximum a posteriori needs concentrations of at least 1: below that the density of the weights has no mode.")

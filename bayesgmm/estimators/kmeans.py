@@ -130,7 +130,7 @@ class KMeans(Estimator):
         order = np.argsort(-np.asarray(fit.stats.counts), kind="stable")
         order = order[np.asarray(fit.stats.counts)[order] > 0]
         self.cluster_centers_ = np.asarray(fit.posterior.mean)[order] * scale + mean
-        self.inertia_ = max(float(-2 * fit.lower_bound * scale**2), 0.0)  # rounding, where every row is a centre
+        self.inertia_ = max(float(-2 * fit.lower_bound * scale**2), 0.0) + 0.0  # rounding, where every row is a centre
         self.n_iter_ = int(fit.n_steps)
         self.n_features_in_ = fit.posterior.mean.shape[1]
         if names is not None:

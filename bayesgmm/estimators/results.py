@@ -61,6 +61,13 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource, noise_box: np.n
     estimator._multiplicity = multiplicity(law, counts, estimator._n_named) if estimator._bayesian else None
     _store_data_facts(estimator, data, seen)
     _tell_of_rounding(estimator, fit)
+    if found.posterior.n_noise and estimator._counts[: estimator.n_components_].sum() < 1:
+        warnings.warn(
+            f"Noise has all rows: over a volume of {estimator.noise_volume_:.6g} its density is higher than that of any component. Give a "
+            "larger volume, or noise='box'.",
+            FitWarning,
+            stacklevel=5,
+        )
 
 
 def _judge(estimator, fit: Fit, data: InMemory | FromSource) -> None:
