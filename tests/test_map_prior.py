@@ -113,3 +113,8 @@ def test_noise_that_has_all_rows_is_told(volume):
         model = bg.GaussianMixture(2, noise=volume, random_state=0, n_init=1).fit(np.c_[X, X[::-1]])
     assert any("Noise has all rows: over a volume of 1e-" in str(warning.message) for warning in told)
     assert model.noise_weight_ == pytest.approx(1) and np.isfinite(model.weights_).all()
+
+
+def test_weights_without_a_prior_beside_components_with_one():
+    """As with a Dirichlet law of concentration 1, whose density is flat."""
+    assert fitted(bg.FlatWeights(3)).weights_ == pytest.approx(fitted(bg.Dirichlet.symmetric(3)).weights_, abs=1e-4)
