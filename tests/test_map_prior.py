@@ -53,7 +53,7 @@ LAWS_REFUSED = {
     "mean_precision must have shape .1,. or .3,.; got .2,.": {"mean_precision": np.ones(2)},
     "mean_precision must be above 0": {"mean_precision": -np.ones(3)},
     "dof must be above 0": {"dof": np.zeros(3)},
-    "scale must be positive definite": {"scale": -LAW.scale},
+    "scale must be symmetric and positive definite": {"scale": -LAW.scale},
     "mean must hold finite numbers; got ..nan": {"mean": LAW.mean * np.nan},
     "is for 2 features, but X has 1": {"mean": np.ones((3, 2))},
 }

@@ -11,6 +11,10 @@ from bayesgmm.core.components import NormalWishart
 from bayesgmm.core.mixture import Mixture
 from bayesgmm.core.weights import Dirichlet, FlatWeights, StickBreaking
 from bayesgmm.estimators.covariance_types import COVARIANCE_TYPES
+from bayesgmm.validation import brief, check_positive_definite
+
+MOST = 1e15
+"""Greatest concentration: beyond it a row is less than the last digit."""
 
 
 def check_map_prior(prior: Any, covariance_type: str, k: int, d: int) -> Mixture:
@@ -22,7 +26,7 @@ def check_map_prior(prior: Any, covariance_type: str, k: int, d: int) -> Mixture
         Where it is no prior, has no mode, or is for other components, columns or covariances.
     """
     if not isinstance(prior, Mixture):
-        raise ValueError(f'prior must be None, "default" or a bayesgmm.Mixture; got {prior!r}.')
+        raise ValueError(f'prior must be None, "default" or a bayesgmm.Mixture; got {brief(prior)}.')
     if not isinstance(prior.weights, (Dirichlet, StickBreaking, FlatWeights)):
         raise ValueError(f"prior.weights must be a Dirichlet, StickBreaking or FlatWeights law; got {type(prior.weights).__name__}.")
     if not isinstance(prior.components, NormalWishart):
@@ -37,7 +41,7 @@ def _widened(prior: Mixture) -> Mixture:
     def wide(value):
         found = np.asarray(value)
         if found.dtype.kind not in "biuf":
-            raise ValueError(f"prior must hold arrays of numbers; got {value!r}.")
+            raise ValueError(f"prior must hold arrays of numbers; got {brief(value)}.")
         return found.astype(float if found.dtype.kind == "f" else int)
 
     return jax.tree.map(wide, prior, is_leaf=lambda value: isinstance(value, (list, tuple)) or value is None)
@@ -57,13 +61,9 @@ def _check_weights(weights: Any, k: int) -> None:
     if len(values) != k:
         raise ValueError(f"prior is for {len(values)} components, but n_components is {k}.")
     if not np.isfinite(values).all() or values.max() > MOST:
-        raise ValueError(f"prior.weights.{name} must hold numbers up to {MOST:g}; got {values.tolist()}.")
+        raise ValueError(f"prior.weights.{name} must hold numbers up to {MOST:g}; got {brief(values.tolist())}.")
     if (values < 1).any():
         raise ValueError("Maximum a posteriori needs concentrations of at least 1: below that the density of the weights has no mode.")
-
-
-MOST = 1e15
-"""Greatest concentration: beyond it a row is less than the last digit."""
 
 
 def _check_components(law: NormalWishart, covariance_type: str, k: int, d: int) -> None:
@@ -83,11 +83,9 @@ def _check_components(law: NormalWishart, covariance_type: str, k: int, d: int) 
             told = " or ".join(str((n, *rest)) for n in sorted(counts))
             raise ValueError(f"prior.components.{name} must have shape {told}; got {values.shape}.")
         if not np.isfinite(values).all():
-            raise ValueError(f"prior.components.{name} must hold finite numbers; got {values.tolist()}.")
+            raise ValueError(f"prior.components.{name} must hold finite numbers; got {brief(values.tolist())}.")
     least = structure.blocks(d).size - 1
     for name, low in (("mean_precision", 0), ("dof", least)):
         if (getattr(law, name) <= low).any():
-            raise ValueError(f"prior.components.{name} must be above {low}; got {getattr(law, name).tolist()}.")
-    dense = law.scale if structure.rank == 2 else law.scale[..., None, None]
-    if (np.linalg.eigvalsh(dense) <= 0).any():
-        raise ValueError(f"prior.components.scale must be positive definite; got {law.scale.tolist()}.")
+            raise ValueError(f"prior.components.{name} must be above {low}; got {brief(getattr(law, name).tolist())}.")
+    check_positive_definite("prior.components.scale", np.asarray(law.scale), structure.rank)

@@ -61,13 +61,7 @@ def store(estimator: Any, fit: Fit, data: InMemory | FromSource, noise_box: np.n
     estimator._multiplicity = multiplicity(law, counts, estimator._n_named) if estimator._bayesian else None
     _store_data_facts(estimator, data, seen)
     _tell_of_rounding(estimator, fit)
-    if found.posterior.n_noise and estimator._counts[: estimator.n_components_].sum() < 1:
-        warnings.warn(
-            f"Noise has all rows: over a volume of {estimator.noise_volume_:.6g} its density is higher than that of any component. Give a "
-            "larger volume, or noise='box'.",
-            FitWarning,
-            stacklevel=5,
-        )
+    _tell_of_noise(estimator)
 
 
 def _judge(estimator, fit: Fit, data: InMemory | FromSource) -> None:
@@ -148,6 +142,17 @@ def _put(estimator, name: str, value: Any) -> None:
         setattr(estimator, name, value)
     else:
         vars(estimator).pop(name, None)
+
+
+def _tell_of_noise(estimator) -> None:
+    """Warn where noise left less than a row to all components."""
+    if estimator.posterior_.n_noise and estimator._counts[: estimator.n_components_].sum() < 1:
+        warnings.warn(
+            f"Noise has all rows: over a volume of {estimator.noise_volume_:.6g} its density is higher than that of any component. Give a "
+            "larger volume, or noise='box'.",
+            FitWarning,
+            stacklevel=5,
+        )
 
 
 def _tell_of_rounding(estimator, fit: Fit) -> None:
